@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Child processes. A child never outlives its parent thread (PR_SET_PDEATHSIG) unless asked to,
+ * gets exactly the fds it is told to, default signal dispositions and an empty signal mask, and is
+ * waited for through a pidfd.
+ */
+#ifndef RSM_BASE_PROC_H
+#define RSM_BASE_PROC_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/**
+ * struct rsm_spawn - How to start a program
+ * @argv:	NULL-terminated; argv[0] is what is executed, searched in PATH without a slash
+ * @envp:	NULL for the caller's environment
+ * @fds:	child's fd i is the caller's fds[i]; -1 gives /dev/null. Everything else is closed.
+ * @outlive:	do not die with the parent
+ * @new_session: setsid()
+ * @before_exec: runs in the child right before exec, after the fds are in place; async-signal-safe
+ *		calls only; a negative return ends the child and is reported by rsm_spawn()
+ */
+struct rsm_spawn {
+	const char *const *argv;
+	const char *const *envp;
+	const int *fds;
+	size_t nfds;
+	bool outlive;
+	bool new_session;
+	int (*before_exec)(void *cookie);
+	void *cookie;
+};
+
+/**
+ * rsm_spawn() - fork and exec
+ * @ret_pid:	of the child; the caller reaps it
+ * @ret_pidfd:	may be NULL; close-on-exec
+ *
+ * Return: 0 once the exec succeeded; -errno with @err naming the program if the child could not be
+ * started (nothing to reap then)
+ */
+int rsm_spawn(const struct rsm_spawn *how, pid_t *ret_pid, int *ret_pidfd, struct rsm_error *err);
+
+/* Process start time in clock ticks since boot (proc(5), stat field 22), 0 if there is no such
+ * process. Together with the pid it identifies a process for the life of the machine. */
+uint64_t rsm_proc_start_time(pid_t pid);
+
+/* 'R', 'S', 'Z', …, 0 if there is no such process */
+char rsm_proc_state(pid_t pid);
+
+int rsm_pidfd_open(pid_t pid);
+int rsm_pidfd_send_signal(int pidfd, int sig);
+
+/* Shell-style exit status from a wait status: exit code, or 128 + signal. */
+int rsm_exit_status(int wstatus);
+
+#endif

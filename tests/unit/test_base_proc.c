@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/proc.h"
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "cmocka_all.h"
+
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+static void child_gets_its_fds_and_no_others(void **state)
+{
+	/* ls lists its own directory fd too, hence 0 1 2 3 and the one it opened */
+	static const char *const argv[] = { "sh", "-c", "echo /proc/self/fd/*", NULL };
+	struct rsm_error err = RSM_ERROR_INIT;
+	char out[256] = "";
+	int p[2], status;
+	pid_t pid;
+
+	assert_int_equal(pipe(p), 0);
+	struct rsm_spawn how = { .argv = argv, .fds = (int[]){ -1, p[1], p[1] }, .nfds = 3 };
+	assert_int_equal(rsm_spawn(&how, &pid, NULL, &err), 0);
+	close(p[1]);
+	assert_true(rsm_read_full(p[0], out, sizeof(out) - 1) > 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(rsm_exit_status(status), 0);
+	assert_string_equal(out,
+			    "/proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2 /proc/self/fd/3\n");
+	close(p[0]);
+}
+
+static void missing_program_is_an_error_that_names_it(void **state)
+{
+	static const char *const argv[] = { "/nonexistent/prog", NULL };
+	struct rsm_spawn how = { .argv = argv };
+	struct rsm_error err = RSM_ERROR_INIT;
+	pid_t pid;
+
+	assert_int_equal(rsm_spawn(&how, &pid, NULL, &err), -ENOENT);
+	assert_string_equal(err.message, "execute '/nonexistent/prog': No such file or directory");
+	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* nothing left to reap */
+}
+
+static void fds_travel_over_a_socket(void **state)
+{
+	int sv[2], fds[RSM_FDS_MAX];
+	char c;
+	size_t n;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, sv), 0);
+	assert_int_equal(rsm_send_fds(sv[0], "x", 1, (int[]){ 0, 1, 2 }, 3), 1);
+	assert_int_equal(rsm_recv_fds(sv[1], &c, 1, fds, &n), 1);
+	assert_int_equal(n, 3);
+	for (size_t i = 0; i < n; i++)
+		close(fds[i]);
+	close(sv[0]), close(sv[1]);
+}
+
+static void process_identity_is_readable(void **state)
+{
+	assert_true(rsm_proc_start_time(getpid()) > 0);
+	assert_int_equal(rsm_proc_state(getpid()), 'R');
+	assert_int_equal(rsm_proc_start_time(0x7ffffff0), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(child_gets_its_fds_and_no_others),
+		cmocka_unit_test(missing_program_is_an_error_that_names_it),
+		cmocka_unit_test(fds_travel_over_a_socket),
+		cmocka_unit_test(process_identity_is_readable),
+	};
+
+	return cmocka_run_group_tests_name("base/proc", tests, NULL, NULL);
+}
