@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/probe.h"
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "base/loop.h"
+#include "base/math.h"
+#include "vmm/probe_vm.h"
+
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+
+#define PROBE_DEVICE "/dev/kvm"
+/* The guest's share of the 50 ms; taking a young VM apart costs up to 15 ms. */
+#define PROBE_LIMIT_MS	30
+#define PROBE_BOOT_ID	"/proc/sys/kernel/random/boot_id"
+#define PROBE_CACHE	"runsm-kvm-probe"
+#define PROBE_KEY_MAX	128
+
+/* What our machine cannot do without. */
+static const struct {
+	int cap;
+	const char *name;
+} needed[] = {
+	{ KVM_CAP_USER_MEMORY, "KVM_CAP_USER_MEMORY" },
+	{ KVM_CAP_IRQCHIP, "KVM_CAP_IRQCHIP" },
+	{ KVM_CAP_EXT_CPUID, "KVM_CAP_EXT_CPUID" },
+	{ KVM_CAP_IOEVENTFD, "KVM_CAP_IOEVENTFD" },
+	{ KVM_CAP_IRQFD, "KVM_CAP_IRQFD" },
+	{ KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT" },
+};
+
+const char *kvm_probe_state_name(enum kvm_probe_state state)
+{
+	static const char *const names[] = {
+		[KVM_PROBE_ABSENT] = "absent",	   [KVM_PROBE_NO_PERMISSION] = "no permission",
+		[KVM_PROBE_BUSY] = "busy",	   [KVM_PROBE_UNUSABLE] = "unusable",
+		[KVM_PROBE_USABLE] = "usable",
+	};
+
+	return (size_t)state < RSM_ARRAY_SIZE(names) ? names[state] : "unknown";
+}
+
+static void verdict(struct kvm_probe_result *ret, enum kvm_probe_state state, const char *what,
+		    int error)
+{
+	ret->state = state;
+	snprintf(ret->reason, sizeof(ret->reason), "%s: %s", what, strerror(error));
+}
+
+/* Open the device and ask for what needs no guest. Return: the fd, or -1 with a verdict */
+static int open_device(struct kvm_probe_result *ret)
+{
+	_cleanup_close_ int kvm = open(PROBE_DEVICE, O_RDWR | O_CLOEXEC);
+	int version;
+
+	if (kvm < 0) {
+		switch (errno) {
+		case EACCES:
+		case EPERM:
+			verdict(ret, KVM_PROBE_NO_PERMISSION, PROBE_DEVICE, errno);
+			break;
+		case EBUSY:
+			verdict(ret, KVM_PROBE_BUSY, PROBE_DEVICE, errno);
+			break;
+		default:
+			verdict(ret, KVM_PROBE_ABSENT, PROBE_DEVICE, errno);
+		}
+		return -1;
+	}
+	ret->state = KVM_PROBE_UNUSABLE;
+	version = ioctl(kvm, KVM_GET_API_VERSION, 0);
+	if (version != KVM_API_VERSION) {
+		snprintf(ret->reason, sizeof(ret->reason), PROBE_DEVICE " speaks version %d of KVM's API, not %d",
+			 version, KVM_API_VERSION);
+		return -1;
+	}
+	for (size_t i = 0; i < RSM_ARRAY_SIZE(needed); i++) {
+		if (ioctl(kvm, KVM_CHECK_EXTENSION, needed[i].cap) > 0)
+			continue;
+		snprintf(ret->reason, sizeof(ret->reason), "this kernel's KVM lacks %s", needed[i].name);
+		return -1;
+	}
+	return rsm_steal_fd(kvm);
+}
+
+/* In the child: run the guest until it ends or SIGALRM ends us, whatever state KVM_RUN is in. */
+_Noreturn static void child(int kvm, struct probe_run *run)
+{
+	struct itimerval limit = { .it_value.tv_usec = PROBE_LIMIT_MS * 1000 };
+	sigset_t alarm;
+
+	signal(SIGALRM, SIG_DFL);
+	sigemptyset(&alarm);
+	sigaddset(&alarm, SIGALRM);
+	sigprocmask(SIG_UNBLOCK, &alarm, NULL);
+	setitimer(ITIMER_REAL, &limit, NULL);
+	probe_vm_run(kvm, run);
+	_exit(0);
+}
+
+static int run_child(int kvm, struct kvm_probe_result *ret, bool *ret_certain)
+{
+	struct probe_run *run;
+	int status = 0, r = 0;
+	pid_t pid;
+
+	run = mmap(NULL, sizeof(*run), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (run == MAP_FAILED)
+		return -errno;
+	pid = fork();
+	if (pid == 0)
+		child(kvm, run);
+	if (pid < 0) {
+		r = -errno;
+		goto out;
+	}
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	probe_judge(run, WIFSIGNALED(status), ret);
+	/* A busy machine looks slow and a full one fails: only the rest is worth remembering. */
+	*ret_certain = !WIFSIGNALED(status) && !run->what;
+out:
+	munmap(run, sizeof(*run));
+	return r;
+}
+
+/* Which boot and which device a remembered verdict is about: a reloaded module makes a new node. */
+static int make_key(int kvm, char *key, size_t size)
+{
+	_cleanup_free_ char *boot_id = NULL;
+	struct stat st;
+	int r = rsm_read_file_at(AT_FDCWD, PROBE_BOOT_ID, 64, &boot_id, NULL);
+
+	if (r < 0)
+		return r;
+	boot_id[strcspn(boot_id, "\n")] = '\0';
+	if (fstat(kvm, &st) < 0)
+		return -errno;
+	return rsm_format(key, size, "%s %llx %lld.%09ld", boot_id, (unsigned long long)st.st_rdev,
+			  (long long)st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
+}
+
+static int open_cache_dir(void)
+{
+	const char *dir = "/run";
+
+	if (geteuid() != 0)
+		dir = getenv("XDG_RUNTIME_DIR");
+	return dir ? open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+}
+
+static int probe(bool use_cache, struct kvm_probe_result *ret)
+{
+	_cleanup_close_ int kvm = -1, dir = -1;
+	char key[PROBE_KEY_MAX];
+	bool certain = false;
+	int r;
+
+	*ret = (struct kvm_probe_result){ 0 };
+	kvm = open_device(ret);
+	if (kvm < 0)
+		return 0;
+	if (make_key(kvm, key, sizeof(key)) == 0)
+		dir = open_cache_dir();
+	if (use_cache && dir >= 0 && probe_cache_load(dir, PROBE_CACHE, key, ret) == 0)
+		return 0;
+	r = run_child(kvm, ret, &certain);
+	if (r == 0 && certain && dir >= 0)
+		probe_cache_store(dir, PROBE_CACHE, key, ret);
+	return r;
+}
+
+int kvm_probe(struct kvm_probe_result *ret)
+{
+	return probe(true, ret);
+}
+
+int kvm_probe_again(struct kvm_probe_result *ret)
+{
+	return probe(false, ret);
+}
