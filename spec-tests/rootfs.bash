@@ -1,0 +1,72 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Root file systems and the guest image for the spec-tests: made once, kept in $CACHE. Each cached
+# thing is made under a lock in a temporary directory and renamed into place, so that an interrupted
+# run leaves nothing half made.
+
+# cached NAME FUNCTION: $CACHE/NAME exists, made by FUNCTION DIR if need be
+cached() {
+	local dir=$CACHE/$1 rc=0
+	[ -e "$dir" ] && return
+	mkdir -p "$CACHE"
+	(
+		flock 9
+		[ -e "$dir" ] && exit
+		rm -rf "$dir.tmp"
+		mkdir "$dir.tmp"
+		"$2" "$dir.tmp" && mv "$dir.tmp" "$dir"
+	) 9>"$CACHE/.$1.lock" >"$CACHE/.$1.log" 2>&1 3>&- || rc=$?
+	[ -e "$dir" ] && return
+	echo "making $dir failed ($rc):" >&2
+	tail -n 20 "$CACHE/.$1.log" >&2
+	return 1
+}
+
+make_busybox() {
+	local dir=$1 applet
+	ldd /bin/busybox >/dev/null 2>&1 && { echo "busybox-static is needed"; return 1; }
+	mkdir -p "$dir"/{bin,dev,etc,home/tester,proc,root,run,sbin,sys,tmp,usr/bin,var/tmp}
+	chmod 1777 "$dir/tmp" "$dir/var/tmp"
+	chown 1000:1000 "$dir/home/tester"
+	cp /bin/busybox "$dir/bin/busybox"
+	for applet in $(/bin/busybox --list); do
+		[ "$applet" = busybox ] || ln -s busybox "$dir/bin/$applet"
+	done
+	printf '%s\n' root:x:0:0:root:/root:/bin/sh tester:x:1000:1000::/home/tester:/bin/sh \
+		>"$dir/etc/passwd"
+	printf '%s\n' root:x:0: tester:x:1000: extra:x:2000:tester >"$dir/etc/group"
+}
+
+make_debian() { mmdebstrap --variant=minbase bookworm "$1"; }
+
+make_tools() {
+	mmdebstrap --variant=minbase \
+		--include=gcc,libc6-dev,git,python3-minimal,sqlite3,ca-certificates bookworm "$1"
+}
+
+# rootfs_into KIND DIR [copy]
+rootfs_into() {
+	local kind=$1 dir=$2
+	cached "$kind" "make_$kind"
+	if [ "$kind" = busybox ] || [ "${3:-}" = copy ]; then
+		cp -a --reflink=auto "$CACHE/$kind" "$dir"
+		return
+	fi
+	mkdir -p "$dir" "$dir.upper" "$dir.work"
+	mount -t overlay -o "lowerdir=$CACHE/$kind,upperdir=$dir.upper,workdir=$dir.work" overlay "$dir"
+	OUR_MOUNTS+=("$dir")
+}
+
+make_guest() { "$RUNTIME" guest build --output "$1"; }
+
+# The guest image holds the agent, so each build of the agent has its own.
+guest_image() {
+	local sum
+	if [ -z "${RUNSM_TEST_GUEST_DIR:-}" ]; then
+		sum=$(sha256sum "${RUNTIME%/*}/runsm-agent" | cut -c1-12)
+		cached "guest-$sum" make_guest
+		RUNSM_TEST_GUEST_DIR=$CACHE/guest-$sum
+	fi
+	export RUNSM_GUEST_DIR=$RUNSM_TEST_GUEST_DIR
+}
