@@ -79,6 +79,9 @@ struct vdev {
 	((1ULL << VIRTIO_F_VERSION_1) | (1ULL << VIRTIO_RING_F_INDIRECT_DESC) |                    \
 	 (1ULL << VIRTIO_RING_F_EVENT_IDX))
 
+/* Make the common part: everything zero, eventfds -1, @features and the ring's offered. */
+void vdev_init(struct vdev *d, const struct vdev_ops *ops, uint64_t features);
+
 /**
  * vdev_fail() - The guest broke the protocol: this device stops and asks to be reset
  *

@@ -67,6 +67,36 @@ struct virtq_req {
 	struct iovec *iov;
 };
 
+/* Bytes of the parts of a ring of @size entries, event indices included (2.7, table of layout). */
+static inline size_t virtq_desc_bytes(uint16_t size)
+{
+	return sizeof(struct vring_desc) * size;
+}
+
+static inline size_t virtq_avail_bytes(uint16_t size)
+{
+	return sizeof(uint16_t) * (3U + size);
+}
+
+static inline size_t virtq_used_bytes(uint16_t size)
+{
+	return sizeof(uint16_t) * 3U + sizeof(struct vring_used_elem) * size;
+}
+
+/**
+ * virtq_map() - Give a queue its rings
+ * @mem:	must outlive the mapping
+ * @desc, @avail, @used: host pointers to at least virtq_*_bytes(@size), from gmem_ptr() or
+ *		gmem_user_ptr(), whose NULL is refused here
+ *
+ * Takes the used index from the ring, so that a queue can be resumed; @vq->last_avail is left to
+ * the transport, as are the negotiated flags and the eventfds.
+ *
+ * Return: 0, or -EINVAL for a bad size, address or alignment
+ */
+int virtq_map(struct virtq *vq, const struct gmem *mem, uint16_t size, void *desc, void *avail,
+	      void *used);
+
 static inline struct iovec *virtq_out(const struct virtq_req *r)
 {
 	return r->iov;
@@ -93,8 +123,20 @@ static inline struct iovec *virtq_in(const struct virtq_req *r)
  */
 int virtq_pop(struct virtq *vq, struct virtq_req *req);
 
-/* Is there anything to pop? One read of the available index. */
+/**
+ * virtq_get() - Resolve the chain at @head again
+ * @head:	of a chain popped before and not pushed yet
+ *
+ * For replies that come long after the pop, when the segments found then may be stale: the queue
+ * may have been stopped and guest memory mapped anew in between.
+ * Return: 0 or -EBADMSG
+ */
+int virtq_get(struct virtq *vq, uint16_t head, struct virtq_req *req);
+
+/* Is there anything to pop, and how much? One read of the available index. The depth is what the
+ * driver says and may exceed the queue's size; virtq_pop() judges it. */
 bool virtq_pending(const struct virtq *vq);
+unsigned virtq_depth(const struct virtq *vq);
 
 /* Put the last popped, not yet pushed chain back. */
 void virtq_unpop(struct virtq *vq);
@@ -111,6 +153,9 @@ void virtq_push(struct virtq *vq, uint16_t head, uint32_t len);
  * Spec: 2.7.7 (used buffer notification suppression), 2.7.10 (event index)
  */
 void virtq_notify(struct virtq *vq);
+
+/* Interrupt the driver whether it asked for it or not (a new call_fd may have missed one). */
+void virtq_interrupt(struct virtq *vq);
 
 /* Ask the driver not to kick while we are looking anyway. */
 void virtq_disable_kicks(struct virtq *vq);

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/vdev.h"
+
+#include "base/error.h"
+
+#include <string.h>
+
+void vdev_init(struct vdev *d, const struct vdev_ops *ops, uint64_t features)
+{
+	memset(d, 0, sizeof(*d));
+	rsm_assert(ops->nqueues <= VDEV_QUEUES_MAX);
+	d->ops = ops;
+	d->nqueues = ops->nqueues;
+	d->offered = features | VDEV_RING_FEATURES;
+	for (unsigned i = 0; i < VDEV_QUEUES_MAX; i++) {
+		d->vq[i].kick_fd = -1;
+		d->vq[i].call_fd = -1;
+	}
+}
+
+void vdev_fail(struct vdev *d, const char *why)
+{
+	rsm_log_limited(&d->guest_faults, RSM_LOG_WARNING,
+			"%s: the guest broke the protocol: %s; the device waits for a reset",
+			d->ops->name, why);
+	if (d->needs_reset)
+		d->needs_reset(d->transport, d);
+}
