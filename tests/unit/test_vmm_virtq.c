@@ -27,12 +27,18 @@ static struct virtq_req req;
 static int setup(void **state)
 {
 	struct gmem_region r = { .gpa = { BASE }, .len = RAM, .host = ram, .fd = -1 };
+	struct vring_desc valid = { .addr = BASE + DATA, .len = 1 };
 
 	memset(ram, 0, sizeof(ram));
 	memset(&mem, 0, sizeof(mem));
 	vq = (struct virtq){ .kick_fd = eventfd(0, EFD_NONBLOCK), .call_fd = eventfd(0, EFD_NONBLOCK),
 			     .indirect = true };
 	req = (struct virtq_req){ .iov = iov };
+	/* valid descriptors everywhere, so that only what a test breaks is broken */
+	for (unsigned i = 0; i < 0x1000; i += sizeof(valid)) {
+		memcpy(ram + i, &valid, sizeof(valid));
+		memcpy(ram + TABLES + i, &valid, sizeof(valid));
+	}
 	return gmem_add(&mem, &r) ||
 	       virtq_map(&vq, &mem, SIZE, ram, ram + 0x1000, ram + 0x2000);
 }
