@@ -135,12 +135,10 @@ int virtq_pop(struct virtq *vq, struct virtq_req *req)
 	return 1;
 }
 
-int virtq_get(struct virtq *vq, uint16_t head, struct virtq_req *req)
+int virtq_get(const struct virtq *vq, uint16_t head, struct virtq_req *req)
 {
 	req->head = head;
-	if (!vq->size || vq->broken)
-		return -EBADMSG;
-	return walk(vq, req) < 0 ? broken(vq) : 0;
+	return vq->size ? walk(vq, req) : -EBADMSG;
 }
 
 unsigned virtq_depth(const struct virtq *vq)

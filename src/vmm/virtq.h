@@ -128,10 +128,10 @@ int virtq_pop(struct virtq *vq, struct virtq_req *req);
  * @head:	of a chain popped before and not pushed yet
  *
  * For replies that come long after the pop, when the segments found then may be stale: the queue
- * may have been stopped and guest memory mapped anew in between.
- * Return: 0 or -EBADMSG
+ * may have been stopped and guest memory mapped anew in between. Any thread.
+ * Return: 0 or -EBADMSG (@vq is not marked broken: that is its consumer's to do)
  */
-int virtq_get(struct virtq *vq, uint16_t head, struct virtq_req *req);
+int virtq_get(const struct virtq *vq, uint16_t head, struct virtq_req *req);
 
 /* Is there anything to pop, and how much? One read of the available index. The depth is what the
  * driver says and may exceed the queue's size; virtq_pop() judges it. */

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A queue's worker.
+ *
+ * At depth 1 most of a request's time is the two wake-ups, not the file system. So the worker looks
+ * for the next request a little longer before it sleeps, giving up its CPU each time it looks: a
+ * driver on the same CPU runs at once and needs no kick, one on another CPU finds us awake. It does
+ * so only while that pays: linger_ns is set when a sleep turned out shorter than LINGER_NS, cleared
+ * when lingering found nothing, and the whole is off for a while when sched_yield() came back late,
+ * i.e. when others need the CPU and a wake-up would have been faster than a yield.
+ */
+#include "virtiofs/virtiofs_priv.h"
+
+#include "base/loop.h"
+
+#include <errno.h>
+#include <linux/fuse.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+/* A round trip by eventfd on one CPU takes about 6 us; a driver that answers within a few of them
+ * is worth waiting for. */
+#define LINGER_NS     20000ULL
+#define YIELD_LATE_NS 100000ULL
+#define LINGER_OFF_NS 50000000ULL
+/* Interrupt the driver at the latest after so long in a batch. */
+#define BATCH_NS 50000ULL
+/* Requests that take longer on average are handed to helpers while others wait behind them. */
+#define SLOW_NS 60000ULL
+
+ssize_t vfs_serve(struct vfs_queue *q, const struct virtq_req *req, uint64_t id)
+{
+	return fsrv_handle(q->fs->session, virtq_out(req), req->nout, virtq_in(req), req->nin,
+			   (void *)(uintptr_t)id);
+}
+
+void vfs_account(struct vfs_queue *q, uint64_t took_ns)
+{
+	uint64_t mean = atomic_load_explicit(&q->service_ns, memory_order_relaxed);
+
+	mean = mean - mean / 8 + took_ns / 8;
+	atomic_store_explicit(&q->service_ns, mean, memory_order_relaxed);
+}
+
+/* Give @req to a helper if it is of the kind; Return: true if one has it */
+static bool hand_over(struct vfs_queue *q, const struct virtq_req *req)
+{
+	struct fuse_in_header h;
+	bool slow;
+
+	/* Only to schedule: fsrv_handle() takes its own copy, and checks that one. */
+	slow = virtq_iov_read(virtq_out(req), req->nout, 0, &h, 8) == 8 && fsrv_is_slow(h.opcode);
+	if (!slow && (atomic_load_explicit(&q->service_ns, memory_order_relaxed) <= SLOW_NS ||
+		      !virtq_pending(vfs_vq(q))))
+		return false;
+	return vfs_job_new(q, req, slow) == 0;
+}
+
+static void push(struct vfs_queue *q, uint16_t head, ssize_t len)
+{
+	bool shared = atomic_load_explicit(&q->others, memory_order_acquire) > 0;
+
+	if (shared)
+		pthread_mutex_lock(&q->used_lock);
+	virtq_push(vfs_vq(q), head, len < 0 ? 0 : (uint32_t)len);
+	if (shared)
+		pthread_mutex_unlock(&q->used_lock);
+}
+
+static void notify(struct vfs_queue *q)
+{
+	bool shared = atomic_load_explicit(&q->others, memory_order_acquire) > 0;
+
+	if (shared)
+		pthread_mutex_lock(&q->used_lock);
+	virtq_notify(vfs_vq(q));
+	if (shared)
+		pthread_mutex_unlock(&q->used_lock);
+}
+
+/* Serve what is available. Return: 0, or -EBADMSG for a malformed ring */
+static int serve_available(struct vfs_queue *q)
+{
+	struct virtq_req req = { .iov = q->iov };
+	struct virtq *vq = vfs_vq(q);
+	uint64_t batch_begin = rsm_now_ns(), now = batch_begin, begin;
+	int n = 0;
+
+	while (!atomic_load_explicit(&q->stop, memory_order_relaxed) &&
+	       (n = virtq_pop(vq, &req)) > 0) {
+		ssize_t len;
+
+		if (hand_over(q, &req))
+			continue;
+		begin = now;
+		len = vfs_serve(q, &req, 0);
+		/* -EINPROGRESS without a job: the guest changed the opcode under us and has itself
+		 * to thank for an empty reply */
+		push(q, req.head, len);
+		now = rsm_now_ns();
+		vfs_account(q, now - begin);
+		if (now - batch_begin > BATCH_NS) {
+			notify(q);
+			batch_begin = now;
+		}
+	}
+	notify(q);
+	return n < 0 ? n : 0;
+}
+
+/* Look for more, if it has paid lately. Return: true if there is something to pop */
+static bool linger(struct vfs_queue *q)
+{
+	uint64_t begin = rsm_now_ns(), last = begin, now;
+
+	if (!q->linger_ns || begin < q->linger_off_until)
+		return false;
+	do {
+		sched_yield();
+		if (virtq_pending(vfs_vq(q)))
+			return true;
+		now = rsm_now_ns();
+		if (now - last > YIELD_LATE_NS) {
+			q->linger_off_until = now + LINGER_OFF_NS;
+			return false;
+		}
+		last = now;
+	} while (now - begin < q->linger_ns && !atomic_load_explicit(&q->stop, memory_order_relaxed));
+	q->linger_ns = 0;
+	return false;
+}
+
+static void sleep_until_kicked(struct vfs_queue *q)
+{
+	uint64_t begin = rsm_now_ns();
+	struct epoll_event ev;
+
+	/* edge-triggered: one system call, and the eventfd need not be read */
+	(void)epoll_wait(q->wait_fd, &ev, 1, -1);
+	if (rsm_now_ns() - begin < LINGER_NS)
+		q->linger_ns = LINGER_NS;
+}
+
+/* Threads of the device take no signals: those are the main thread's. */
+int vfs_thread(pthread_t *ret, void *(*fn)(void *), void *arg)
+{
+	sigset_t all, old;
+	int rc;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	rc = pthread_create(ret, NULL, fn, arg);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return -rc;
+}
+
+static void *worker(void *arg)
+{
+	struct vfs_queue *q = arg;
+	struct virtq *vq = vfs_vq(q);
+
+	virtq_disable_kicks(vq);
+	while (!atomic_load_explicit(&q->stop, memory_order_acquire)) {
+		if (serve_available(q) < 0) {
+			vdev_fail(&q->fs->d, "malformed request ring");
+			break;
+		}
+		if (linger(q))
+			continue;
+		if (!virtq_enable_kicks(vq))
+			sleep_until_kicked(q);
+		virtq_disable_kicks(vq);
+	}
+	/* whoever has the queue next may be kicked */
+	(void)virtq_enable_kicks(vq);
+	return NULL;
+}
+
+static int open_wait_fd(struct vfs_queue *q)
+{
+	struct epoll_event ev = { .events = EPOLLIN | EPOLLET };
+	_cleanup_close_ int wait_fd = epoll_create1(EPOLL_CLOEXEC);
+	_cleanup_close_ int stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	if (wait_fd < 0 || stop_fd < 0 || epoll_ctl(wait_fd, EPOLL_CTL_ADD, stop_fd, &ev) < 0 ||
+	    epoll_ctl(wait_fd, EPOLL_CTL_ADD, vfs_vq(q)->kick_fd, &ev) < 0)
+		return -errno;
+	q->wait_fd = rsm_steal_fd(wait_fd);
+	q->stop_fd = rsm_steal_fd(stop_fd);
+	return 0;
+}
+
+int vfs_queue_start(struct vfs_queue *q)
+{
+	int ret = open_wait_fd(q);
+
+	if (ret < 0)
+		return ret;
+	atomic_store(&q->stop, false);
+	vfs_jobs_deliver(q);
+	ret = vfs_thread(&q->thread, worker, q);
+	if (ret < 0) {
+		vfs_jobs_drain(q);
+		rsm_close(&q->wait_fd);
+		rsm_close(&q->stop_fd);
+	}
+	return ret;
+}
+
+void vfs_queue_stop(struct vfs_queue *q)
+{
+	if (!q->running)
+		return;
+	atomic_store(&q->stop, true);
+	(void)eventfd_write(q->stop_fd, 1);
+	pthread_join(q->thread, NULL);
+	vfs_jobs_drain(q);
+	rsm_close(&q->wait_fd);
+	rsm_close(&q->stop_fd);
+}
