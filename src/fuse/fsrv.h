@@ -30,14 +30,16 @@ struct dax_window;
 
 /**
  * struct fsrv_options - How a session behaves
- * @cache:	entry and attribute timeouts; see fsrv_cache
+ * @cache:	FSRV_CACHE_ALWAYS: negotiate the write-back cache, so that sizes and times are the
+ *		guest's and changes of them on the host go unseen, in *all* exports; the timeouts
+ *		are each export's own
  * @trace:	every request and reply as a line to this fd; -1 off
  * @window:	DAX window for SETUPMAPPING/REMOVEMAPPING; NULL: ENOSYS
  */
 enum fsrv_cache {
 	FSRV_CACHE_NEVER,  /* no caching: others write there as well */
 	FSRV_CACHE_AUTO,   /* 1 s */
-	FSRV_CACHE_ALWAYS, /* the guest is the only writer: 24 h, writeback */
+	FSRV_CACHE_ALWAYS, /* the guest is the only writer: 24 h, negative entries too */
 };
 
 struct fsrv_options {
@@ -53,7 +55,7 @@ struct fsrv_options {
  * @readonly:	every change is refused with EROFS, whatever the guest asks
  * @nodev:	the mount behind @fd has MS_NODEV: opening by name cannot reach a device, so the
  *		fast open path is safe
- * @cache:	overrides the session's for this export
+ * @cache:	entry and attribute timeouts in this export
  */
 struct fsrv_export {
 	const char *name;
@@ -63,6 +65,24 @@ struct fsrv_export {
 	enum fsrv_cache cache;
 };
 
+/**
+ * fsrv_export_open() - Open a directory or file as an export without a name
+ * @path:	symlinks in it are followed: it comes from the caller, not from the guest
+ * @ret:	fd (owned by the caller), readonly and nodev are set
+ *
+ * With CAP_SYS_ADMIN the export is a private, detached copy of the mounts at and below @path, nodev
+ * and as read-only as asked for: the fast open path is safe then. Without it, @path as it is.
+ */
+int fsrv_export_open(const char *path, bool readonly, struct fsrv_export *ret,
+		     struct rsm_error *err);
+
+/**
+ * fsrv_passthrough_new() - A file system that shows host directories
+ *
+ * Needs /proc at this moment only. Sets the process' umask to 0: the guest has applied its own to
+ * the modes it sends. May keep as many O_PATH fds as half of RLIMIT_NOFILE; raise that first.
+ * Return: 0 or -errno with @err naming the export
+ */
 int fsrv_passthrough_new(const struct fsrv_export *exports, size_t n, struct fsrv_fs **ret,
 			 struct rsm_error *err);
 int fsrv_memfs_new(struct fsrv_fs **ret);
@@ -73,7 +93,13 @@ int fsrv_session_new(struct fsrv_fs *fs, const struct fsrv_options *options,
 		     struct fsrv_session **ret);
 void fsrv_session_free(struct fsrv_session *s);
 
-/* Drop everything a client negotiated or holds: after DESTROY, device reset, disconnect. */
+/**
+ * fsrv_session_reset() - Drop everything a client negotiated or holds
+ *
+ * After device reset or disconnect (DESTROY does it by itself). Requests that wait are answered with
+ * EINTR through fsrv_deferred_fn before it returns, none later; so hold no lock that function takes,
+ * neither here nor around fsrv_handle().
+ */
 void fsrv_session_reset(struct fsrv_session *s);
 
 /**
