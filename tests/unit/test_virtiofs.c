@@ -28,7 +28,7 @@ struct request {
 struct fsrv_session {
 	fsrv_deferred_fn fn;
 	void *cookie;
-	void *tag; /* of the SLOW_LOCK that waits */
+	_Atomic(void *) tag; /* of the SLOW_LOCK that waits */
 	atomic_uint handled, resets, at_once, most_at_once;
 };
 
