@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What this runtime can do, as runtime-spec's features.md says it. */
+#include "runtime/cmd.h"
+
+#include "config.h"
+
+#include "runtime/oci.h"
+
+#include <seccomp.h>
+#include <stdio.h>
+
+static const char *const namespaces[] = {"cgroup", "ipc", "mount", "network", "pid", "uts", NULL};
+static const char *const architectures[] = {"SCMP_ARCH_X32", "SCMP_ARCH_X86", "SCMP_ARCH_X86_64",
+					    NULL};
+static const char *const seccomp_flags[] = {"SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_LOG",
+					    "SECCOMP_FILTER_FLAG_SPEC_ALLOW", NULL};
+
+static void string_list(struct rsm_jsongen *g, const char *key, const char *const *v)
+{
+	rsm_jsongen_key(g, key);
+	rsm_jsongen_array(g);
+	for (; v && *v; v++)
+		rsm_jsongen_string(g, *v);
+	rsm_jsongen_end_array(g);
+}
+
+static void named_list(struct rsm_jsongen *g, const char *key, const char *(*name)(size_t i))
+{
+	rsm_jsongen_key(g, key);
+	rsm_jsongen_array(g);
+	for (size_t i = 0; name(i); i++)
+		rsm_jsongen_string(g, name(i));
+	rsm_jsongen_end_array(g);
+}
+
+static const char *cap_name(size_t i)
+{
+	return oci_cap_name((unsigned)i);
+}
+
+static void enabled(struct rsm_jsongen *g, const char *key, bool on)
+{
+	rsm_jsongen_key(g, key);
+	rsm_jsongen_object(g);
+	rsm_jsongen_kbool(g, "enabled", on);
+	rsm_jsongen_end_object(g);
+}
+
+static void linux_features(struct rsm_jsongen *g)
+{
+	rsm_jsongen_key(g, "linux");
+	rsm_jsongen_object(g);
+	string_list(g, "namespaces", namespaces);
+	named_list(g, "capabilities", cap_name);
+	rsm_jsongen_key(g, "cgroup");
+	rsm_jsongen_object(g);
+	/* On the host: none is made yet. Inside the guest it is always version 2. */
+	rsm_jsongen_kbool(g, "v1", false);
+	rsm_jsongen_kbool(g, "v2", false);
+	rsm_jsongen_kbool(g, "systemd", false);
+	rsm_jsongen_kbool(g, "systemdUser", false);
+	rsm_jsongen_kbool(g, "rdma", false);
+	rsm_jsongen_end_object(g);
+	rsm_jsongen_key(g, "seccomp");
+	rsm_jsongen_object(g);
+	rsm_jsongen_kbool(g, "enabled", true);
+	named_list(g, "actions", oci_seccomp_action_name);
+	named_list(g, "operators", oci_seccomp_operator_name);
+	string_list(g, "archs", architectures);
+	string_list(g, "knownFlags", seccomp_flags);
+	string_list(g, "supportedFlags", seccomp_flags);
+	rsm_jsongen_end_object(g);
+	enabled(g, "apparmor", false);
+	enabled(g, "selinux", false);
+	enabled(g, "intelRdt", false);
+	rsm_jsongen_key(g, "mountExtensions");
+	rsm_jsongen_object(g);
+	enabled(g, "idmap", false);
+	rsm_jsongen_end_object(g);
+	rsm_jsongen_end_object(g);
+}
+
+static void verbs(struct rsm_jsongen *g)
+{
+	rsm_jsongen_key(g, "commands");
+	rsm_jsongen_array(g);
+	for (size_t i = 0; cmd_verbs[i]; i++)
+		if (!cmd_verbs[i]->hidden)
+			rsm_jsongen_string(g, cmd_verbs[i]->name);
+	rsm_jsongen_end_array(g);
+}
+
+static int run(const struct cmd_env *env, const void *opts, int argc, char **argv,
+	       struct rsm_error *err)
+{
+	_cleanup_jsongen_ struct rsm_jsongen *g = NULL;
+	const struct scmp_version *v = seccomp_version();
+	char version[40] = "";
+	const char *text;
+
+	if (v)
+		(void)snprintf(version, sizeof(version), "%u.%u.%u", v->major, v->minor, v->micro);
+	if (rsm_jsongen_new(true, &g) < 0)
+		return rsm_fail(err, ENOMEM, "out of memory");
+	rsm_jsongen_object(g);
+	rsm_jsongen_kstring(g, "ociVersionMin", "1.0.0");
+	rsm_jsongen_kstring(g, "ociVersionMax", RSM_SPEC_VERSION);
+	string_list(g, "hooks", NULL);
+	named_list(g, "mountOptions", oci_mount_option_name);
+	linux_features(g);
+	rsm_jsongen_key(g, "annotations");
+	rsm_jsongen_object(g);
+	rsm_jsongen_kstring(g, "io.runsm.version", PACKAGE_VERSION);
+	rsm_jsongen_kstring(g, "io.runsm.commit", RUNSM_COMMIT);
+	rsm_jsongen_kstring(g, "io.github.seccomp.libseccomp.version", version);
+	rsm_jsongen_end_object(g);
+	verbs(g);
+	rsm_jsongen_end_object(g);
+	if (rsm_jsongen_finish(g, &text, NULL) < 0)
+		return rsm_fail(err, ENOMEM, "out of memory");
+	printf("%s", text);
+	return 0;
+}
+
+const struct cmd_verb cmd_features = {
+	.name = "features",
+	.summary = "show what this runtime supports, as JSON",
+	.usage = "",
+	.max_args = 0,
+	.run = run,
+};

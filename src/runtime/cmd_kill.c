@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/cmd.h"
+
+#include "base/math.h"
+#include "runtime/ctr_client.h"
+#include "runtime/signals.h"
+
+#include <signal.h>
+
+/* After SIGKILL the VM goes down; a VMM that is still there then is itself stuck. */
+#define VMM_END_TIMEOUT_MS 10000
+
+struct kill_opts {
+	bool all;
+};
+
+static const struct cmd_opt opts[] = {
+	{"all", 'a', CMD_FLAG, offsetof(struct kill_opts, all),
+	 "send the specified signal to all processes inside the container"},
+};
+
+static int run(const struct cmd_env *env, const void *o, int argc, char **argv,
+	       struct rsm_error *err)
+{
+	const struct kill_opts *ko = o;
+	const char *name = argc > 1 ? argv[1] : "TERM";
+	_cleanup_ctr_ struct ctr *c = NULL;
+	int sig, status, ret = ctr_open(env->root, argv[0], false, &c, err);
+
+	if (ret < 0)
+		return ret;
+	sig = sig_parse(name);
+	if (sig < 0)
+		return rsm_fail(err, EINVAL, "unknown signal \"%s\"", name);
+	status = ctr_status(c, err);
+	if (status < 0 && sig == SIGKILL) /* mute: SIGKILL must work nevertheless */
+		return ctr_kill_vmm(c, VMM_END_TIMEOUT_MS);
+	if (status < 0)
+		return status;
+	if (status == CTR_STOPPED)
+		return ko->all ? 0 : rsm_fail(err, ESRCH, "container not running");
+	ret = ctr_signal(c, sig, ko->all, err);
+	if (ret == 0)
+		return 0;
+	if (!ctr_vmm_alive(c)) /* it ended between the question and the signal */
+		return ko->all || sig == SIGKILL ? 0
+						 : rsm_fail(err, ESRCH, "container not running");
+	if (sig == SIGKILL && ret == -ETIMEDOUT)
+		return ctr_kill_vmm(c, VMM_END_TIMEOUT_MS);
+	return rsm_error_prefix(err, "unable to signal init");
+}
+
+const struct cmd_verb cmd_kill = {
+	.name = "kill",
+	.summary = "send a signal (default: SIGTERM) to the container's init process",
+	.usage = "[command options] <container-id> [signal]",
+	.opts = opts,
+	.nopts = RSM_ARRAY_SIZE(opts),
+	.opts_size = sizeof(struct kill_opts),
+	.min_args = 1,
+	.max_args = 2,
+	.run = run,
+};

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The processes of a container, as the guest's kernel counts them: their pids are those of the VM,
+ * not of the host, where they do not exist.
+ */
+#include "runtime/cmd.h"
+
+#include "base/math.h"
+#include "runtime/ctr_client.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+struct ps_opts {
+	const char *format;
+};
+
+static const struct cmd_opt opts[] = {
+	{"format", 'f', CMD_STRING, offsetof(struct ps_opts, format),
+	 "select one of: table or json (default: \"table\")"},
+};
+
+/* Of USER_HZ on x86-64; the guest's value, not this process's. */
+#define TICKS_PER_SECOND 100
+
+/* Text of a guest goes to the caller's terminal: control characters do not. */
+static void print_text(const char *s)
+{
+	for (; *s; s++)
+		putchar((unsigned char)*s < 0x20 || *s == 0x7f ? '?' : *s);
+}
+
+static void print_table(const Runsm__ProcessesResponse *r)
+{
+	printf("%-8s %7s %7s %-4s %10s %s\n", "UID", "PID", "PPID", "STAT", "TIME", "CMD");
+	for (size_t i = 0; i < r->n_processes; i++) {
+		const Runsm__ProcessInfo *p = r->processes[i];
+		uint64_t seconds = p->cpu_ticks / TICKS_PER_SECOND;
+		char time[32];
+
+		(void)snprintf(time, sizeof(time), "%02" PRIu64 ":%02u:%02u", seconds / 3600,
+			       (unsigned)(seconds / 60 % 60), (unsigned)(seconds % 60));
+		printf("%-8u %7u %7u ", p->uid, p->pid, p->ppid);
+		print_text(p->state);
+		printf("%*s %10s ", (int)(4 - rsm_min(strlen(p->state), (size_t)4)), "", time);
+		if (p->cmdline[0]) {
+			print_text(p->cmdline);
+		} else {
+			putchar('[');
+			print_text(p->comm);
+			putchar(']');
+		}
+		putchar('\n');
+	}
+}
+
+static void print_json(const Runsm__ProcessesResponse *r)
+{
+	putchar('[');
+	for (size_t i = 0; i < r->n_processes; i++)
+		printf("%s%u", i ? "," : "", r->processes[i]->pid);
+	printf("]\n");
+}
+
+static int run(const struct cmd_env *env, const void *o, int argc, char **argv,
+	       struct rsm_error *err)
+{
+	const struct ps_opts *po = o;
+	const char *format = po->format ? po->format : "table";
+	_cleanup_ctr_ struct ctr *c = NULL;
+	ProtobufCMessage *reply = NULL;
+	int status, ret;
+
+	if (strcmp(format, "table") != 0 && strcmp(format, "json") != 0)
+		return rsm_fail(err, EINVAL, "invalid format option");
+	if (argc > 1 && strcmp(argv[1], "-ef") != 0)
+		return rsm_fail(err, EINVAL,
+				"options of ps(1) are not supported: the processes are "
+				"the guest's");
+	ret = ctr_open(env->root, argv[0], false, &c, err);
+	if (ret < 0)
+		return ret;
+	status = ctr_status(c, err);
+	if (status < 0)
+		return status;
+	if (status == CTR_STOPPED || status == CTR_CREATING)
+		return rsm_fail(err, EINVAL, "container not running");
+	if (status == CTR_PAUSED)
+		return rsm_fail(err, EBUSY, "container is paused: its VM cannot be asked");
+	ret = ctr_simple_call(c, "Processes", CTR_CALL_TIMEOUT_MS, &reply, err);
+	if (ret < 0)
+		return ret;
+	if (strcmp(format, "json") == 0)
+		print_json((Runsm__ProcessesResponse *)reply);
+	else
+		print_table((Runsm__ProcessesResponse *)reply);
+	protobuf_c_message_free_unpacked(reply, NULL);
+	return 0;
+}
+
+const struct cmd_verb cmd_ps = {
+	.name = "ps",
+	.summary = "display the processes running inside a container",
+	.usage = "[command options] <container-id>",
+	.description =
+		"Process numbers are those of the VM; on the host these processes do not exist.",
+	.opts = opts,
+	.nopts = RSM_ARRAY_SIZE(opts),
+	.opts_size = sizeof(struct ps_opts),
+	.min_args = 1,
+	.max_args = -1,
+	.stop_at_arg = true,
+	.run = run,
+};

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * config.json of an OCI bundle, as C.
+ *
+ * Parsing is by tables (oci_parse.h): every field that runtime-spec 1.2 knows has a row that says
+ * whether it is supported, ignored (and why that is right for a VM), or refused. A refused field is
+ * an error only if it asks for something: null, false, 0, "" and empty arrays and objects do not.
+ * Fields the specification does not know are ignored, as it demands.
+ *
+ * Errors name the JSON path: "process.user.uid: expected a number, found a string".
+ */
+#ifndef RSM_RUNTIME_OCI_H
+#define RSM_RUNTIME_OCI_H
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/json.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct oci_strv {
+	const char **v;
+	size_t n;
+};
+
+struct oci_pair {
+	const char *key, *value;
+};
+
+struct oci_user {
+	uint32_t uid, gid, umask;
+	bool has_umask;
+	uint32_t *additional_gids;
+	size_t n_additional_gids;
+};
+
+/* Bit i is capability number i. */
+struct oci_caps {
+	uint64_t bounding, effective, inheritable, permitted, ambient;
+};
+
+struct oci_rlimit {
+	uint32_t resource; /* RLIMIT_* */
+	uint64_t soft, hard;
+};
+
+struct oci_process {
+	bool terminal;
+	uint32_t console_rows, console_cols; /* 0: not given */
+	struct oci_user user;
+	struct oci_strv args, env;
+	const char *cwd;
+	struct oci_caps caps;
+	bool has_caps;
+	struct oci_rlimit *rlimits;
+	size_t n_rlimits;
+	bool no_new_privileges;
+	int32_t oom_score_adj;
+	bool has_oom_score_adj;
+};
+
+/**
+ * struct oci_mount - One entry of mounts
+ * @type:	as the guest mounts it: proc, sysfs, tmpfs, devpts, mqueue, cgroup2 or bind
+ * @source:	as given; "" if there was none
+ * @flags:	MS_*; MS_BIND and MS_REC with a bind
+ * @propagation: MS_SHARED, MS_SLAVE, MS_PRIVATE, MS_UNBINDABLE, with MS_REC; or 0
+ * @data:	the remaining options, separated by commas
+ */
+struct oci_mount {
+	const char *destination, *type, *source, *data;
+	uint64_t flags, propagation;
+};
+
+struct oci_device {
+	const char *path;
+	uint32_t type; /* S_IFCHR or S_IFIFO */
+	uint32_t major, minor, mode, uid, gid;
+};
+
+/* A compiled filter: @len bytes of struct sock_filter. */
+struct oci_seccomp {
+	void *filter;
+	size_t len;
+	uint32_t flags; /* SECCOMP_FILTER_FLAG_* */
+};
+
+struct oci_linux {
+	uint64_t namespaces; /* CLONE_NEW* */
+	struct oci_device *devices;
+	size_t n_devices;
+	struct oci_strv masked_paths, readonly_paths;
+	struct oci_pair *sysctl;
+	size_t n_sysctl;
+	const char *cgroups_path;    /* NULL: not given */
+	uint64_t rootfs_propagation; /* MS_* or 0 */
+	struct oci_seccomp seccomp;
+	uint64_t pids_limit;   /* 0: none */
+	uint64_t memory_limit; /* bytes; 0: none */
+	int64_t cpu_quota;     /* µs per period; 0: none */
+	uint64_t cpu_period;   /* µs; 0: not given */
+};
+
+/**
+ * struct oci_spec - A parsed config.json
+ * @warnings:	lines about things that were accepted without effect, for the log
+ *
+ * All strings and arrays live as long as the struct.
+ */
+struct oci_spec {
+	const char *oci_version;
+	struct oci_process process;
+	const char *root_path; /* as given */
+	bool root_readonly;
+	const char *hostname, *domainname; /* NULL: not given */
+	struct oci_mount *mounts;
+	size_t n_mounts;
+	struct oci_linux linux_;
+	struct oci_pair *annotations;
+	size_t n_annotations;
+	struct rsm_buf warnings;
+	/* private */
+	struct rsm_json *tree;
+	struct oci_block *blocks;
+};
+
+/**
+ * oci_spec_parse() - Parse and check a config.json
+ * @ret:	freed with oci_spec_free()
+ * Return: 0, or -EINVAL, -EOPNOTSUPP, -E2BIG, -ENOMEM with the path of the culprit in @err
+ */
+int oci_spec_parse(const char *text, size_t len, struct oci_spec **ret, struct rsm_error *err);
+
+/* Read @bundle/config.json and parse it. */
+int oci_spec_load(const char *bundle, struct oci_spec **ret, struct rsm_error *err);
+
+/* A process object alone (exec --process FILE): only ->process is filled. */
+int oci_spec_parse_process(const char *text, size_t len, struct oci_spec **ret,
+			   struct rsm_error *err);
+
+void oci_spec_free(struct oci_spec *spec);
+RSM_DEFINE_CLEANUP(struct oci_spec *, oci_spec_free, NULL);
+#define _cleanup_spec_ _cleanup_(oci_spec_freep)
+
+/* The config.json that `runsm spec` writes. */
+const char *oci_default_spec(void);
+
+/* ---- names */
+
+/* Number of "CAP_…", or -1. */
+int oci_cap_number(const char *name);
+/* Name of a capability the guest's kernel knows, NULL beyond the last. */
+const char *oci_cap_name(unsigned number);
+/* RLIMIT_* of "RLIMIT_…", or -1. */
+int oci_rlimit_number(const char *name);
+/* The i-th mount option this parser knows, in alphabetical order; NULL beyond the last. */
+const char *oci_mount_option_name(size_t i);
+/* The same for seccomp actions and operators. */
+const char *oci_seccomp_action_name(size_t i);
+const char *oci_seccomp_operator_name(size_t i);
+
+#endif

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The top of config.json (config.md), and the doors to the parser. */
+#include "runtime/oci_parse.h"
+
+#include "base/io.h"
+
+#include <ctype.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Any 1.x: later minor versions only add members, and added members are ignored. */
+static int take_version(struct oci_parser *p, const struct rsm_json *v, void *to)
+{
+	const char *s = rsm_json_string(v);
+
+	if (s[0] != '1' || s[1] != '.' || !isdigit((unsigned char)s[2]))
+		return oci_fail(p, EINVAL, "'%s' is not a version 1.x of the specification", s);
+	*(const char **)to = s;
+	return 0;
+}
+
+#define AT(member) offsetof(struct oci_spec, member)
+static const struct oci_field root_fields[] = {
+	OCI_FIELD("path", STRING, oci_take_string, AT(root_path)),
+	OCI_FIELD("readonly", BOOL, oci_take_bool, AT(root_readonly)),
+};
+
+static int take_root(struct oci_parser *p, const struct rsm_json *v, void *to)
+{
+	struct oci_spec *spec = to;
+	int ret = oci_take_object(p, v, root_fields, RSM_ARRAY_SIZE(root_fields), spec);
+
+	if (ret == 0 && (!spec->root_path || spec->root_path[0] == '\0')) {
+		(void)oci_enter(p, "path");
+		return oci_fail(p, EINVAL, "must not be empty");
+	}
+	return ret;
+}
+
+/* uname(2) takes at most 64 bytes. */
+static int take_hostname(struct oci_parser *p, const struct rsm_json *v, void *to)
+{
+	if (strlen(rsm_json_string(v)) > 64)
+		return oci_fail(p, EINVAL, "longer than 64 bytes");
+	return oci_take_string(p, v, to);
+}
+
+static int take_annotations(struct oci_parser *p, const struct rsm_json *v, void *to)
+{
+	struct oci_spec *spec = to;
+
+	return oci_take_pairs(p, v, &spec->annotations, &spec->n_annotations);
+}
+
+static const struct oci_field hooks_fields[] = {
+	OCI_REFUSE("prestart", ARRAY, "hooks are not supported yet"),
+	OCI_REFUSE("createRuntime", ARRAY, "hooks are not supported yet"),
+	OCI_REFUSE("createContainer", ARRAY, "hooks are not supported yet"),
+	OCI_REFUSE("startContainer", ARRAY, "hooks are not supported yet"),
+	OCI_REFUSE("poststart", ARRAY, "hooks are not supported yet"),
+	OCI_REFUSE("poststop", ARRAY, "hooks are not supported yet"),
+};
+
+static int take_hooks(struct oci_parser *p, const struct rsm_json *v, void *to)
+{
+	return oci_take_object(p, v, hooks_fields, RSM_ARRAY_SIZE(hooks_fields), to);
+}
+
+static const struct oci_field spec_fields[] = {
+	OCI_FIELD("ociVersion", STRING, take_version, AT(oci_version)),
+	OCI_FIELD("process", OBJECT, oci_take_process, AT(process)),
+	OCI_FIELD("root", OBJECT, take_root, 0),
+	OCI_FIELD("hostname", STRING, take_hostname, AT(hostname)),
+	OCI_FIELD("domainname", STRING, take_hostname, AT(domainname)),
+	OCI_FIELD("mounts", ARRAY, oci_take_mounts, 0),
+	OCI_FIELD("hooks", OBJECT, take_hooks, 0),
+	OCI_FIELD("annotations", OBJECT, take_annotations, 0),
+	OCI_FIELD("linux", OBJECT, oci_take_linux, AT(linux_)),
+	OCI_REFUSE("vm", OBJECT, "the machine is chosen by runsm's own configuration"),
+	OCI_REFUSE("solaris", OBJECT, "not a Linux container"),
+	OCI_REFUSE("windows", OBJECT, "not a Linux container"),
+	OCI_REFUSE("zos", OBJECT, "not a Linux container"),
+	OCI_REFUSE("freebsd", OBJECT, "not a Linux container"),
+};
+#undef AT
+
+/* Members without which there is no Linux container. */
+static const char *const required[] = {"ociVersion", "process", "root", "linux"};
+
+static int take_spec(struct oci_parser *p, const struct rsm_json *v)
+{
+	int ret = oci_expect(p, v, RSM_JSON_OBJECT);
+
+	if (ret < 0)
+		return ret;
+	for (size_t i = 0; i < RSM_ARRAY_SIZE(required); i++) {
+		const struct rsm_json *member = rsm_json_get(v, required[i]);
+
+		if (member && rsm_json_type(member) != RSM_JSON_NULL)
+			continue;
+		(void)oci_enter(p, required[i]);
+		return oci_fail(p, EINVAL, "is missing");
+	}
+	return oci_take_object(p, v, spec_fields, RSM_ARRAY_SIZE(spec_fields), p->spec);
+}
+
+static int take_process_alone(struct oci_parser *p, const struct rsm_json *v)
+{
+	(void)oci_enter(p, "process");
+	int ret = oci_expect(p, v, RSM_JSON_OBJECT);
+
+	return ret < 0 ? ret : oci_take_process(p, v, &p->spec->process);
+}
+
+static int parse(const char *text, size_t len,
+		 int (*take)(struct oci_parser *p, const struct rsm_json *v), struct oci_spec **ret,
+		 struct rsm_error *err)
+{
+	_cleanup_spec_ struct oci_spec *spec = calloc(1, sizeof(*spec));
+	struct oci_parser p = {.spec = spec, .err = err};
+	int r;
+
+	if (!spec)
+		return rsm_fail(err, ENOMEM, "out of memory");
+	r = rsm_json_parse(text, len, &spec->tree, err);
+	if (r < 0)
+		return r;
+	r = take(&p, spec->tree);
+	if (r < 0)
+		return r;
+	*ret = rsm_steal_ptr(spec);
+	return 0;
+}
+
+int oci_spec_parse(const char *text, size_t len, struct oci_spec **ret, struct rsm_error *err)
+{
+	return parse(text, len, take_spec, ret, err);
+}
+
+int oci_spec_parse_process(const char *text, size_t len, struct oci_spec **ret,
+			   struct rsm_error *err)
+{
+	return parse(text, len, take_process_alone, ret, err);
+}
+
+int oci_spec_load(const char *bundle, struct oci_spec **ret, struct rsm_error *err)
+{
+	_cleanup_close_ int dir = open(bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+	int r;
+
+	if (dir < 0)
+		return rsm_fail_errno(err, errno, "bundle '%s'", bundle);
+	r = rsm_read_file_at(dir, "config.json", RSM_JSON_MAX_BYTES, &text, &len);
+	if (r == -ENOENT)
+		return rsm_fail(err, ENOENT,
+				"JSON specification file config.json not found in '%s'", bundle);
+	if (r == -EFBIG)
+		return rsm_fail(err, EFBIG, "%s/config.json is larger than %d bytes", bundle,
+				RSM_JSON_MAX_BYTES);
+	if (r < 0)
+		return rsm_fail_errno(err, r, "read '%s/config.json'", bundle);
+	r = oci_spec_parse(text, len, ret, err);
+	return r < 0 ? rsm_error_prefix(err, "config.json") : 0;
+}
