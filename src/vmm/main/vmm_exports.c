@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * What the guest sees of the host: clones of mounts, attached to no namespace.
+ *
+ * open_tree(OPEN_TREE_CLONE) gives each export a mount of its own, on which MS_NODEV (the FUSE
+ * server may then open by name, no device can be reached) and, where asked for, MS_RDONLY are set
+ * without touching the original. It goes when its fd is closed. Where that is not allowed (no
+ * CAP_SYS_ADMIN) a plain O_PATH fd is used and the FUSE server does all the checking.
+ */
+#include "vmm/main/vmm_sandbox.h"
+
+#include "base/io.h"
+#include "fuse/fsrv.h"
+#include "virtiofs/virtiofs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#define FS_TAG "runsm"
+
+struct exports {
+	struct fsrv_fs *fs;
+	struct fsrv_session *session;
+	int trace_fd;
+	size_t n;
+	int *fds;
+};
+
+static int clone_tree(const char *path, bool recursive)
+{
+	unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0);
+
+	return open_tree(AT_FDCWD, path, flags);
+}
+
+static int set_attributes(int fd, bool readonly, bool recursive)
+{
+	struct mount_attr attr = {
+		.attr_set = MOUNT_ATTR_NODEV | (readonly ? MOUNT_ATTR_RDONLY : 0),
+		.propagation = MS_PRIVATE,
+	};
+
+	return mount_setattr(fd, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &attr,
+			     sizeof(attr));
+}
+
+/* @nodev: the fd's mount has MS_NODEV */
+static int open_export(const Runsm__Export *e, bool *nodev, struct rsm_error *err)
+{
+	_cleanup_close_ int fd = clone_tree(e->path, e->recursive);
+	struct stat st;
+
+	*nodev = fd >= 0 && set_attributes(fd, e->readonly, e->recursive) == 0;
+	if (!*nodev) {
+		rsm_close(&fd);
+		fd = open(e->path, O_PATH | O_CLOEXEC);
+		if (fd < 0)
+			return rsm_fail_errno(err, errno, "open '%s'", e->path);
+	}
+	if (fstat(fd, &st) < 0)
+		return rsm_fail_errno(err, errno, "open '%s'", e->path);
+	if (S_ISDIR(st.st_mode) == e->is_file)
+		return rsm_fail(err, e->is_file ? EISDIR : ENOTDIR, "'%s' is %sa directory",
+				e->path, e->is_file ? "" : "not ");
+	return rsm_steal_fd(fd);
+}
+
+/* @fd becomes -1 if no trace is wanted. */
+static int open_trace(const char *trace, int *fd, struct rsm_error *err)
+{
+	*fd = -1;
+	if (!*trace)
+		return 0;
+	*fd = strcmp(trace, "stderr") == 0
+		     ? fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3)
+		     : open(trace, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0600);
+	return *fd < 0 ? rsm_fail_errno(err, errno, "open FUSE trace '%s'", trace) : 0;
+}
+
+static int make_device(struct exports *x, const struct fsrv_export *list, struct vdev **ret,
+		       struct rsm_error *err)
+{
+	struct fsrv_options session = { .cache = FSRV_CACHE_ALWAYS, .trace_fd = x->trace_fd };
+	struct virtiofs_options device = { .tag = FS_TAG, .request_queues = 1 };
+	int r = fsrv_passthrough_new(list, x->n, &x->fs, err);
+
+	if (r < 0)
+		return r;
+	r = fsrv_session_new(x->fs, &session, &x->session);
+	if (r < 0)
+		return rsm_fail_errno(err, r, "start the FUSE server");
+	return virtiofs_new(&device, x->session, ret, err);
+}
+
+int vmm_exports_open(const Runsm__VmConfig *config, struct exports **ret, struct vdev **ret_dev,
+		     struct rsm_error *err)
+{
+	_cleanup_free_ struct fsrv_export *list = calloc(config->n_exports, sizeof(*list));
+	struct exports *x = calloc(1, sizeof(*x));
+	int r = -ENOMEM;
+
+	if (!x || !list)
+		goto fail;
+	x->trace_fd = -1;
+	x->fds = calloc(config->n_exports, sizeof(*x->fds));
+	if (!x->fds)
+		goto fail;
+	r = open_trace(config->fuse_trace, &x->trace_fd, err);
+	if (r < 0)
+		goto fail;
+	for (; x->n < config->n_exports; x->n++) {
+		const Runsm__Export *e = config->exports[x->n];
+
+		r = open_export(e, &list[x->n].nodev, err);
+		if (r < 0)
+			goto fail;
+		x->fds[x->n] = list[x->n].fd = r;
+		list[x->n].name = e->name;
+		list[x->n].readonly = e->readonly;
+		list[x->n].cache = e->shared ? FSRV_CACHE_AUTO : FSRV_CACHE_ALWAYS;
+	}
+	r = make_device(x, list, ret_dev, err);
+	if (r < 0)
+		goto fail;
+	*ret = x;
+	return 0;
+fail:
+	if (r == -ENOMEM && !err->code)
+		(void)rsm_fail_errno(err, ENOMEM, "open exports");
+	vmm_exports_free(x, NULL);
+	return r;
+}
+
+void vmm_exports_free(struct exports *x, struct vdev *dev)
+{
+	virtiofs_free(dev);
+	if (!x)
+		return;
+	fsrv_session_free(x->session);
+	fsrv_fs_free(x->fs);
+	for (size_t i = 0; i < x->n; i++)
+		close(x->fds[i]);
+	if (x->trace_fd >= 0)
+		close(x->trace_fd);
+	free(x->fds);
+	free(x);
+}

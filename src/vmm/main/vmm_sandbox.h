@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Private to runsm-vmm: one sandbox, i.e. one VM and the container in it.
+ *
+ *	vmm_main.c	start-up, signals, exit status
+ *	vmm_config.c	VmConfig from its fd, checked
+ *	vmm_exports.c	host directories for virtio-fs
+ *	vmm_sandbox.c	life of the VM: boot, agent, creation, end
+ *	vmm_process.c	processes in it: stdio, exits
+ *	vmm_control.c	service runsm.Sandbox on the control socket
+ *	vmm_tty.c	host side of the container's terminal
+ *
+ *	booting ──agent connects──▶ creating ──▶ created ──Start──▶ running ──init's exit──▶ ended
+ *	   └────────────── any failure: VmReport or one log line, exit 255 ────────────────────▶
+ *
+ * The VMM ends when init's exit was reported by the agent and everything the processes wrote is
+ * relayed.
+ *
+ * Context: everything on the main loop's thread.
+ */
+#ifndef RSM_VMM_MAIN_SANDBOX_H
+#define RSM_VMM_MAIN_SANDBOX_H
+
+#include "base/error.h"
+#include "base/loop.h"
+#include "ttrpc/agent.pb-c.h"
+#include "ttrpc/ttrpc.h"
+#include "vmm/console.h"
+#include "vmm/machine.h"
+#include "vmm/stdio.h"
+#include "vmm/vsock.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#define AGENT_PORT     1024U
+#define EXTRA_FDS_MAX  64U
+#define RELAYS_MAX     (3U + EXTRA_FDS_MAX)
+#define EXIT_VM_FAILED 255
+
+/* The fds that runsm-vmm is started with. */
+enum {
+	FD_CONFIG = 3,
+	FD_SYNC,
+	FD_STATE_DIR,
+	FD_LOG,
+	FD_CONSOLE_SOCKET,
+	FD_EXTRA,
+};
+
+struct sandbox;
+struct client;
+
+/* A call that waits for a process's end. */
+struct waiter {
+	SLIST_ENTRY(waiter) next;
+	struct ttrpc_call *call;
+};
+
+/**
+ * struct process - A process the agent runs; "" is the container's init
+ * @owner:	control connection whose Exec started it; NULL: nobody's, it goes when it ends
+ * @orphan:	that connection is gone: it is to be killed
+ * @relays:	one per stdio stream
+ * @result:	the agent's answer to Wait, valid once @ended
+ * @reported:	its waiters were answered
+ * @progress:	relayed bytes when last looked at, @stalled_ns: since when they have not changed
+ */
+struct process {
+	LIST_ENTRY(process) entry;
+	struct sandbox *sandbox;
+	struct client *owner;
+	char *exec_id;
+	struct stdio_relay *relays[RELAYS_MAX];
+	size_t nrelays;
+	struct stdio_relay *out, *err, *tty; /* those that WaitResponse counts; may be NULL */
+	Runsm__WaitResponse result;
+	bool ended, reported, orphan;
+	uint64_t progress, stalled_ns;
+	SLIST_HEAD(, waiter) waiters;
+	struct ttrpc_call *starting; /* the Exec call, until the agent has answered */
+};
+
+/* A connection to the control socket. */
+struct client {
+	LIST_ENTRY(client) entry;
+	struct sandbox *sandbox;
+	struct ttrpc_conn *conn;
+};
+
+/**
+ * struct sandbox - Everything of runsm-vmm
+ * @sync_fd:	where VmReport goes; -1 once it was written
+ * @failure:	why the VM failed; code 0: it has not
+ * @settle:	timer that looks whether processes are done, NULL while there is nothing to look for
+ */
+struct sandbox {
+	struct rsm_loop *loop;
+	Runsm__VmConfig *config;
+	int sync_fd, state_fd, listen_fd;
+	Runsm__Status status;
+	uint32_t init_pid;
+	bool pausing;
+	struct vsock *vsock;
+	struct vdev *fs;
+	struct exports *exports;
+	struct machine *machine;
+	struct console *console;
+	struct ttrpc_conn *agent;
+	struct stdio_relay *agent_relay;
+	struct rsm_source *listen_source, *boot_timer, *lost_timer, *settle;
+	LIST_HEAD(, process) processes;
+	LIST_HEAD(, client) clients;
+	struct process *init;
+	int tty_fd; /* slave of the host pty, or the caller's terminal; -1 if there is none */
+	struct rsm_error failure;
+	bool ended;
+};
+
+/* ---- vmm_config.c */
+int vmm_config_read(int fd, Runsm__VmConfig **ret, struct rsm_error *err);
+
+/* ---- vmm_exports.c */
+struct exports;
+/* Open what @config exports and make the virtio-fs device of it. */
+int vmm_exports_open(const Runsm__VmConfig *config, struct exports **ret, struct vdev **ret_dev,
+		     struct rsm_error *err);
+void vmm_exports_free(struct exports *x, struct vdev *dev);
+
+/* ---- vmm_sandbox.c */
+int sandbox_start(struct sandbox *s, struct rsm_error *err);
+void sandbox_free(struct sandbox *s);
+
+/* The VM cannot go on: report why and end. @err: as for a person */
+void sandbox_fail(struct sandbox *s, const struct rsm_error *err);
+
+/* Init has ended and was reported: end with its status. */
+void sandbox_end(struct sandbox *s);
+
+/* Write @ok or @err to the sync pipe, if that has not been done yet. */
+void sandbox_report(struct sandbox *s, const struct rsm_error *err);
+
+/* Call a method of the agent's; -ENOTCONN while there is none. */
+int sandbox_call_agent(struct sandbox *s, const char *method, const ProtobufCMessage *request,
+		       ttrpc_done_fn done, void *cookie);
+
+/* Send init a signal, not waiting for the answer. */
+void sandbox_signal_init(struct sandbox *s, int sig);
+
+/* ---- vmm_process.c */
+int process_new(struct sandbox *s, const char *exec_id, struct process **ret);
+void process_free(struct process *p);
+struct process *process_find(struct sandbox *s, const char *exec_id);
+
+/**
+ * process_add_stdio() - Make relays for the fds a process gets
+ * @stdio:	non-zero ports say which fds there are; they become real ports
+ * @fds:	in the order stdin, stdout, stderr (or terminal), extra, those that there are; stay
+ *		the caller's
+ *
+ * Return: 0, -EINVAL if there are fewer fds than ports, or -errno
+ */
+int process_add_stdio(struct process *p, Runsm__Stdio *stdio, const int *fds, size_t nfds,
+		      struct rsm_error *err);
+
+/* The agent has made it: wait for its end. */
+void process_watch(struct process *p);
+
+/* Kill it, not waiting for the answer. */
+void process_kill(struct process *p);
+
+/* Look, soon, which processes are done. */
+void processes_settle(struct sandbox *s);
+
+/* Answer @call when it has ended. */
+void process_wait(struct process *p, struct ttrpc_call *call);
+
+/* ---- vmm_control.c */
+int control_listen(struct sandbox *s, struct rsm_error *err);
+void control_free(struct sandbox *s);
+
+/* ---- vmm_tty.c */
+/**
+ * tty_open() - Terminal of the container's init
+ *
+ * With a console socket: a pty, whose master is sent there and whose slave becomes our controlling
+ * terminal; without: fd 0. Fills in the size when config.json gives none.
+ */
+int tty_open(struct sandbox *s, struct rsm_error *err);
+/* Its size changed. */
+void tty_resized(struct sandbox *s);
+
+#endif
