@@ -2,16 +2,25 @@
 /*
  * A queue's worker.
  *
- * At depth 1 most of a request's time is the two wake-ups, not the file system. So the worker looks
- * for the next request a little longer before it sleeps, giving up its CPU each time it looks: a
- * driver on the same CPU runs at once and needs no kick, one on another CPU finds us awake. It does
- * so only while that pays: linger_ns is set when a sleep turned out shorter than LINGER_NS, cleared
- * when lingering found nothing, and the whole is off for a while when sched_yield() came back late,
- * i.e. when others need the CPU and a wake-up would have been faster than a yield.
+ * At depth 1 most of a request's time is the two wake-ups, not the file system. Two things are
+ * learned while running, both forgotten quickly:
+ *
+ * How long to look before sleeping (linger_ns). The worker looks for the next request a little
+ * longer, giving up its CPU each time: a driver on the same CPU runs at once and needs no kick, one
+ * on another CPU finds us awake. As in KVM's halt polling the time grows while sleeps turn out
+ * shorter than the longest linger, and is cut to nothing by a longer one, so that an idle guest
+ * costs nothing. When sched_yield() comes back late, others need the CPU and a wake-up would have
+ * been faster: no lingering for ten times what was lost.
+ *
+ * Whether the driver shares our CPU (batch). If it does, interrupting it makes it run at once, so
+ * replies are collected and it is interrupted once; if not, it is interrupted at the first reply
+ * and works while we do. A driver on our CPU is known by having new requests ready when the write
+ * that interrupts it returns.
  */
 #include "virtiofs/virtiofs_priv.h"
 
 #include "base/loop.h"
+#include "base/math.h"
 
 #include <errno.h>
 #include <linux/fuse.h>
@@ -20,11 +29,10 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
-/* A round trip by eventfd on one CPU takes about 6 us; a driver that answers within a few of them
- * is worth waiting for. */
-#define LINGER_NS     20000ULL
-#define YIELD_LATE_NS 100000ULL
-#define LINGER_OFF_NS 50000000ULL
+#define LINGER_FIRST_NS 10000ULL
+#define LINGER_MAX_NS	100000ULL
+#define YIELD_LATE_NS	50000ULL
+#define BATCH_SCORE_MAX 4
 /* Interrupt the driver at the latest after so long in a batch. */
 #define BATCH_NS 50000ULL
 /* Requests that take longer on average are handed to helpers while others wait behind them. */
@@ -69,15 +77,23 @@ static void push(struct vfs_queue *q, uint16_t head, ssize_t len)
 		pthread_mutex_unlock(&q->used_lock);
 }
 
+/* Interrupt the driver if it waits; learn from what it did meanwhile. */
 static void notify(struct vfs_queue *q)
 {
-	bool shared = atomic_load_explicit(&q->others, memory_order_acquire) > 0;
+	bool shared = atomic_load_explicit(&q->others, memory_order_acquire) > 0, before, sent;
 
+	before = virtq_pending(vfs_vq(q));
 	if (shared)
 		pthread_mutex_lock(&q->used_lock);
-	virtq_notify(vfs_vq(q));
+	sent = virtq_notify(vfs_vq(q));
 	if (shared)
 		pthread_mutex_unlock(&q->used_lock);
+	if (!sent || before)
+		return;
+	if (!virtq_pending(vfs_vq(q)))
+		q->batch_score -= q->batch_score > 0;
+	else if (q->batch_score < BATCH_SCORE_MAX)
+		q->batch_score++;
 }
 
 /* Serve what is available. Return: 0, or -EBADMSG for a malformed ring */
@@ -101,7 +117,7 @@ static int serve_available(struct vfs_queue *q)
 		push(q, req.head, len);
 		now = rsm_now_ns();
 		vfs_account(q, now - begin);
-		if (now - batch_begin > BATCH_NS) {
+		if (!q->batch_score || now - batch_begin > BATCH_NS) {
 			notify(q);
 			batch_begin = now;
 		}
@@ -111,10 +127,13 @@ static int serve_available(struct vfs_queue *q)
 }
 
 /* Look for more, if it has paid lately. Return: true if there is something to pop */
-static bool linger(struct vfs_queue *q)
+static bool linger(struct vfs_queue *q, uint64_t begin)
 {
-	uint64_t begin = rsm_now_ns(), last = begin, now;
+	uint64_t last = begin, now;
 
+	/* the driver may have run already, when the notification woke it */
+	if (virtq_pending(vfs_vq(q)))
+		return true;
 	if (!q->linger_ns || begin < q->linger_off_until)
 		return false;
 	do {
@@ -123,24 +142,28 @@ static bool linger(struct vfs_queue *q)
 			return true;
 		now = rsm_now_ns();
 		if (now - last > YIELD_LATE_NS) {
-			q->linger_off_until = now + LINGER_OFF_NS;
+			q->linger_off_until = now + 10 * (now - last);
 			return false;
 		}
 		last = now;
 	} while (now - begin < q->linger_ns && !atomic_load_explicit(&q->stop, memory_order_relaxed));
-	q->linger_ns = 0;
 	return false;
 }
 
-static void sleep_until_kicked(struct vfs_queue *q)
+/* Sleep, and learn from how long there was nothing to do since @begin. */
+static void sleep_until_kicked(struct vfs_queue *q, uint64_t begin)
 {
-	uint64_t begin = rsm_now_ns();
 	struct epoll_event ev;
+	uint64_t idle;
 
 	/* edge-triggered: one system call, and the eventfd need not be read */
 	(void)epoll_wait(q->wait_fd, &ev, 1, -1);
-	if (rsm_now_ns() - begin < LINGER_NS)
-		q->linger_ns = LINGER_NS;
+	idle = rsm_now_ns() - begin;
+	if (idle > LINGER_MAX_NS)
+		q->linger_ns = 0;
+	else if (idle > q->linger_ns)
+		q->linger_ns = q->linger_ns ? rsm_min(2 * q->linger_ns, LINGER_MAX_NS) :
+					      LINGER_FIRST_NS;
 }
 
 /* Threads of the device take no signals: those are the main thread's. */
@@ -163,14 +186,17 @@ static void *worker(void *arg)
 
 	virtq_disable_kicks(vq);
 	while (!atomic_load_explicit(&q->stop, memory_order_acquire)) {
+		uint64_t begin;
+
 		if (serve_available(q) < 0) {
 			vdev_fail(&q->fs->d, "malformed request ring");
 			break;
 		}
-		if (linger(q))
+		begin = rsm_now_ns();
+		if (linger(q, begin))
 			continue;
 		if (!virtq_enable_kicks(vq))
-			sleep_until_kicked(q);
+			sleep_until_kicked(q, begin);
 		virtq_disable_kicks(vq);
 	}
 	/* whoever has the queue next may be kicked */

@@ -47,6 +47,7 @@ struct vfs;
  * @service_ns:	running mean of what a request takes
  * @linger_ns:	how long to look for more before going to sleep; 0: not at all
  * @linger_off_until: no lingering before this time
+ * @batch_score: above 0 while the driver seems to share the worker's CPU
  */
 struct vfs_queue {
 	struct vfs *fs;
@@ -60,6 +61,7 @@ struct vfs_queue {
 	pthread_mutex_t used_lock;
 	atomic_ullong service_ns;
 	uint64_t linger_ns, linger_off_until;
+	unsigned batch_score;
 	struct iovec iov[VIRTQ_SEGS_MAX];
 };
 

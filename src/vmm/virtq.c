@@ -191,17 +191,18 @@ static bool wants_interrupt(const struct virtq *vq)
 	       vring_need_event(used_event(vq), vq->used_idx, vq->signalled_used);
 }
 
-void virtq_notify(struct virtq *vq)
+bool virtq_notify(struct virtq *vq)
 {
 	bool wanted;
 
 	if (vq->signalled_used_valid && vq->signalled_used == vq->used_idx)
-		return;
+		return false;
 	wanted = wants_interrupt(vq);
 	vq->signalled_used = vq->used_idx;
 	vq->signalled_used_valid = true;
 	if (wanted)
 		virtq_interrupt(vq);
+	return wanted;
 }
 
 void virtq_interrupt(struct virtq *vq)

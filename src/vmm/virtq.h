@@ -150,9 +150,10 @@ void virtq_push(struct virtq *vq, uint16_t head, uint32_t len);
 
 /**
  * virtq_notify() - Interrupt the driver if it wants to know of the pushes since the last call
+ * Return: true if it was interrupted
  * Spec: 2.7.7 (used buffer notification suppression), 2.7.10 (event index)
  */
-void virtq_notify(struct virtq *vq);
+bool virtq_notify(struct virtq *vq);
 
 /* Interrupt the driver whether it asked for it or not (a new call_fd may have missed one). */
 void virtq_interrupt(struct virtq *vq);
