@@ -135,7 +135,10 @@ static void add_cmdline(struct tcg *t, const struct machine_config *config, bool
 
 	add_arg(t, "-append");
 	add_arg(t, "%s%s tsc_early_khz=%u%s%s", BASE_CMDLINE,
-		!acpi && config->vcpus == 1 ? " noapictimer" : "", tcg_tsc_khz(&t->tsc_start),
+		acpi		     ? ""
+		: config->vcpus == 1 ? " acpi=off noapictimer"
+				     : " acpi=off",
+		tcg_tsc_khz(&t->tsc_start),
 		*added ? " " : "", added);
 }
 
