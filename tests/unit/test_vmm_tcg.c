@@ -19,7 +19,7 @@ static struct rsm_loop *loop;
 static struct machine *machine;
 static struct vsock *vsock;
 static struct vdev *devices[1];
-static struct rsm_error why;
+static struct rsm_error why, outcome;
 static int exits, dones;
 static char dir[] = "/tmp/test_vmm_tcg.XXXXXX", qemu[64], kernel[64], out[64];
 static int console[2];
@@ -80,7 +80,7 @@ static void exited(void *cookie, const struct rsm_error *err)
 static void done(void *cookie, const struct rsm_error *err)
 {
 	dones++;
-	why = *err;
+	outcome = *err;
 }
 
 static int create(struct rsm_error *err)
@@ -204,7 +204,7 @@ static void pause_is_done_when_qemu_says_so(void **state)
 	assert_int_equal(machine_pause(machine, done, NULL), 0);
 	assert_int_equal(machine_resume(machine, done, NULL), -EBUSY);
 	wait_for(&dones);
-	assert_int_equal(why.code, 0);
+	assert_int_equal(outcome.code, 0);
 	assert_int_equal(exits, 0);
 }
 
@@ -213,7 +213,7 @@ static void pause_fails_when_qemu_goes(void **state)
 	start("#!/bin/sh\nread a <&4\nexit 0\n");
 	assert_int_equal(machine_pause(machine, done, NULL), 0);
 	wait_for(&dones);
-	assert_int_equal(why.code, EIO);
+	assert_int_equal(outcome.code, EIO);
 }
 
 static void a_kernel_that_takes_devices_on_its_command_line_needs_no_acpi(void **state)
