@@ -44,8 +44,8 @@ struct fsrv_dirbuf;
  * @read, @write: short counts are fine; the segments may be guest memory.
  * @readdir: adds entries to @buf until it is full or the directory ends; offset 0 rewinds.
  * @setlk: never waits; -EAGAIN when the lock is held by another.
- * @dax_fd: an open fd for mapping handle @fh with FUSE_SETUPMAPPING_FLAG_* @flags; it stays the file
- * system's and stays open until @dax_fd_done is called with @ret_pin.
+ * @dax_fd: an fd to map the node with FUSE_SETUPMAPPING_FLAG_* @flags, which the caller closes. @fh
+ * is UINT64_MAX from clients that do not say which of their handles it is for (Linux).
  */
 struct fsrv_ops {
 	void (*free)(struct fsrv_fs *fs);
@@ -117,9 +117,7 @@ struct fsrv_ops {
 		     struct fuse_file_lock *out);
 	int (*setlk)(struct fsrv_fs *fs, uint64_t nodeid, const struct fuse_lk_in *in);
 
-	int (*dax_fd)(struct fsrv_fs *fs, uint64_t nodeid, uint64_t fh, uint64_t flags,
-		      void **ret_pin);
-	void (*dax_fd_done)(struct fsrv_fs *fs, void *pin);
+	int (*dax_fd)(struct fsrv_fs *fs, uint64_t nodeid, uint64_t fh, uint64_t flags);
 };
 
 /* Embedded first in each file system's own struct. */

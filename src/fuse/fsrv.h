@@ -79,7 +79,8 @@ int fsrv_export_open(const char *path, bool readonly, struct fsrv_export *ret,
 /**
  * fsrv_passthrough_new() - A file system that shows host directories
  *
- * Needs /proc at this moment only. Sets the process' umask to 0: the guest has applied its own to
+ * Needs /proc at this moment only, and keeps an fd of it that is of no use to a child: fork before.
+ * Sets the process' umask to 0: the guest has applied its own to
  * the modes it sends. May keep as many O_PATH fds as half of RLIMIT_NOFILE; raise that first.
  * Return: 0 or -errno with @err naming the export
  */

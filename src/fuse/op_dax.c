@@ -2,7 +2,7 @@
 /* SETUPMAPPING and REMOVEMAPPING: from handles to fds, then src/dax. ENOSYS without a window. */
 #include "fuse/session.h"
 
-#include "base/math.h"
+#include "base/cleanup.h"
 #include "dax/dax.h"
 
 #include <errno.h>
@@ -11,8 +11,7 @@ ssize_t fsrv_op_setupmapping(struct fsrv_req *r)
 {
 	struct fuse_setupmapping_in in;
 	unsigned prot = 0;
-	void *pin;
-	int fd, e;
+	_cleanup_close_ int fd = -1;
 
 	FSRV_GET(r, &in);
 	if (!r->s->opt.window)
@@ -24,12 +23,10 @@ ssize_t fsrv_op_setupmapping(struct fsrv_req *r)
 		prot |= DAX_WRITE;
 	if (!prot || in.foffset > INT64_MAX)
 		return -EINVAL;
-	fd = r->fs->ops->dax_fd(r->fs, r->h.nodeid, in.fh, in.flags, &pin);
+	fd = r->fs->ops->dax_fd(r->fs, r->h.nodeid, in.fh, in.flags);
 	if (fd < 0)
 		return fd;
-	e = dax_map(r->s->opt.window, in.moffset, in.len, fd, in.foffset, prot);
-	r->fs->ops->dax_fd_done(r->fs, pin);
-	return e;
+	return dax_map(r->s->opt.window, in.moffset, in.len, fd, in.foffset, prot);
 }
 
 /* Every entry is tried; the first error is the answer. */

@@ -22,9 +22,14 @@
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
 #define FDS_MIN 32U
+
+#ifndef SYS_fchmodat2
+#define SYS_fchmodat2 452 /* asm/unistd_64.h of Linux 6.6 */
+#endif
 
 static const struct fsrv_ops pt_ops;
 
@@ -37,6 +42,21 @@ int pt_reopen(struct pt *pt, int fd, int flags)
 		return r;
 	r = openat(pt->proc_fd, name, flags | O_CLOEXEC);
 	return r < 0 ? -errno : r;
+}
+
+int pt_chmod(struct pt *pt, int fd, mode_t mode)
+{
+	char name[16];
+	int r;
+
+	if (syscall(SYS_fchmodat2, fd, "", mode, AT_EMPTY_PATH) == 0)
+		return 0;
+	if (errno != ENOSYS) /* before Linux 6.6 */
+		return -errno;
+	r = rsm_format(name, sizeof(name), "%d", fd);
+	if (r < 0)
+		return r;
+	return fchmodat(pt->proc_fd, name, mode, 0) < 0 ? -errno : 0;
 }
 
 int pt_get_node(struct pt *pt, uint64_t nodeid, bool change, struct pt_inode **ret)
@@ -276,24 +296,42 @@ static const struct fsrv_ops pt_ops = {
 	.free = pt_free,
 	.reset = pt_reset,
 	.started = pt_started,
-
-	.lookup = pt_lookup,
 	.forget = pt_forget,
+	.lookup = pt_lookup,
 	.getattr = pt_getattr,
+	.setattr = pt_setattr,
+	.statx = pt_statx,
 	.access = pt_access,
 	.readlink = pt_readlink,
 	.statfs = pt_statfs,
-
+	.syncfs = pt_syncfs,
+	.symlink = pt_symlink,
+	.mknod = pt_mknod,
+	.mkdir = pt_mkdir,
+	.unlink = pt_unlink,
+	.rmdir = pt_rmdir,
+	.rename = pt_rename,
+	.link = pt_link,
 	.open = pt_open,
+	.create = pt_create,
+	.tmpfile = pt_tmpfile,
 	.read = pt_read,
+	.write = pt_write,
 	.flush = pt_flush,
 	.release = pt_release,
-
+	.fsync = pt_fsync,
+	.lseek = pt_lseek,
+	.fallocate = pt_fallocate,
+	.copy_file_range = pt_copy_file_range,
 	.opendir = pt_opendir,
 	.readdir = pt_readdir,
 	.releasedir = pt_releasedir,
 	.fsyncdir = pt_fsyncdir,
-
+	.setxattr = pt_setxattr,
 	.getxattr = pt_getxattr,
 	.listxattr = pt_listxattr,
+	.removexattr = pt_removexattr,
+	.getlk = pt_getlk,
+	.setlk = pt_setlk,
+	.dax_fd = pt_dax_fd,
 };

@@ -164,6 +164,13 @@ void pt_put(struct pt *pt, struct pt_inode *inode);
 void pt_unref_locked(struct pt *pt, struct pt_inode *inode);
 void pt_forget(struct fsrv_fs *fs, uint64_t nodeid, uint64_t nlookup);
 
+/* ---- pt_reach.c */
+/* Take @fd over as the inode's O_PATH fd, unless it has one by now; the lock is held. */
+void pt_give_fd(struct pt *pt, struct pt_inode *inode, int fd);
+void pt_close_fd(struct pt *pt, struct pt_inode *inode);
+/* Give up O_PATH fds not used for a while; the lock is held. */
+void pt_evict(struct pt *pt);
+
 /**
  * pt_fd() - O_PATH fd of an inode the caller holds busy, opened if need be
  * Return: fd, valid while busy; -ESTALE if the inode is no longer where it was seen; -errno
@@ -201,6 +208,7 @@ int pt_stat(struct pt *pt, struct pt_inode *inode, unsigned mask, struct statx *
 /* Is this still the inode? */
 bool pt_same(const struct pt_inode *inode, const struct statx *st);
 
+/* ---- pt_inode.c again */
 /**
  * pt_enter() - The guest learns of (@parent, @name): find or make its inode, count the lookup
  * @name:	NULL: it has none; @fd is then required
@@ -227,8 +235,6 @@ void pt_fill_entry(const struct pt *pt, const struct pt_inode *parent, const str
 /* Make the inode of an export's top (@fd taken over) or the synthetic root (@mnt NULL). */
 int pt_add_root(struct pt *pt, struct pt_mount *mnt, const struct statx *st, int fd,
 		struct pt_inode **ret);
-/* Give up O_PATH fds not used for a while; the lock is held. */
-void pt_evict(struct pt *pt);
 
 /* ---- pt_handle.c */
 /* @fd is taken over on success. @inode is busy. */
@@ -239,9 +245,6 @@ void pt_handle_put(struct pt *pt, struct pt_handle *h);
 int pt_handle_close(struct pt *pt, uint64_t fh, bool is_dir);
 void pt_handle_close_all(struct pt *pt);
 
-/* ---- pt_lock.c */
-void pt_plocks_free(struct pt_inode *inode);
-
 /* ---- pt.c */
 /* The mount of something found in @parent whose mnt_id is another. */
 int pt_mount_of(struct pt *pt, const struct pt_inode *parent, const char *name,
@@ -251,37 +254,84 @@ int pt_mount_of(struct pt *pt, const struct pt_inode *parent, const char *name,
 int pt_get_dir(struct pt *pt, uint64_t nodeid, bool change, struct pt_inode **ret, int *ret_fd);
 /* Any node but the synthetic root. */
 int pt_get_node(struct pt *pt, uint64_t nodeid, bool change, struct pt_inode **ret);
-/* open(2) the inode behind an O_PATH fd. */
+/* open(2) and chmod(2) the inode behind an O_PATH fd, which must not be a symlink. */
 int pt_reopen(struct pt *pt, int fd, int flags);
+int pt_chmod(struct pt *pt, int fd, mode_t mode);
 
 
-/* ---- the operations, by file */
+/* ---- the operations, by file; see struct fsrv_ops */
 int pt_lookup(struct fsrv_fs *fs, uint64_t parent, const char *name, struct fuse_entry_out *out);
 ssize_t pt_readlink(struct fsrv_fs *fs, uint64_t nodeid, char *buf, size_t size);
 
 int pt_getattr(struct fsrv_fs *fs, uint64_t nodeid, const struct fuse_getattr_in *in,
+	       struct fuse_attr_out *out); /* pt_attr.c */
+int pt_setattr(struct fsrv_fs *fs, uint64_t nodeid, const struct fuse_setattr_in *in,
 	       struct fuse_attr_out *out);
+int pt_statx(struct fsrv_fs *fs, uint64_t nodeid, const struct fuse_statx_in *in,
+	     struct fuse_statx_out *out);
 int pt_access(struct fsrv_fs *fs, const struct fuse_in_header *who, uint32_t mask);
 int pt_statfs(struct fsrv_fs *fs, uint64_t nodeid, struct fuse_kstatfs *out);
+int pt_syncfs(struct fsrv_fs *fs, uint64_t nodeid);
 
+int pt_symlink(struct fsrv_fs *fs, const struct fuse_in_header *who, const char *name,
+	       const char *target, struct fuse_entry_out *out); /* pt_name.c */
+int pt_mknod(struct fsrv_fs *fs, const struct fuse_in_header *who, const char *name, uint32_t mode,
+	     uint32_t rdev, struct fuse_entry_out *out);
+int pt_mkdir(struct fsrv_fs *fs, const struct fuse_in_header *who, const char *name, uint32_t mode,
+	     struct fuse_entry_out *out);
+int pt_unlink(struct fsrv_fs *fs, uint64_t parent, const char *name);
+int pt_rmdir(struct fsrv_fs *fs, uint64_t parent, const char *name);
+int pt_rename(struct fsrv_fs *fs, uint64_t olddir, const char *oldname, uint64_t newdir,
+	      const char *newname, uint32_t flags);
+int pt_link(struct fsrv_fs *fs, uint64_t nodeid, uint64_t newdir, const char *newname,
+	    struct fuse_entry_out *out);
+/* Give what was just made to the request's owner; see pt_name.c */
+int pt_give_owner(struct pt *pt, int dirfd, int fd, const char *name,
+		  const struct fuse_in_header *who, mode_t mode, struct statx *st);
+
+int pt_open_flags(const struct pt *pt, uint32_t flags); /* pt_open.c */
 int pt_open_inode(struct pt *pt, struct pt_inode *inode, int flags);
 int pt_kill_suidgid(int fd);
-uint32_t pt_fopen_flags(const struct pt_inode *inode);
 int pt_open(struct fsrv_fs *fs, uint64_t nodeid, const struct fuse_open_in *in,
 	    struct fuse_open_out *out);
+int pt_create(struct fsrv_fs *fs, const struct fuse_in_header *who, const char *name,
+	      const struct fuse_create_in *in, struct fuse_entry_out *entry,
+	      struct fuse_open_out *out);
+int pt_tmpfile(struct fsrv_fs *fs, const struct fuse_in_header *who,
+	       const struct fuse_create_in *in, struct fuse_entry_out *entry,
+	       struct fuse_open_out *out);
+int pt_dax_fd(struct fsrv_fs *fs, uint64_t nodeid, uint64_t fh, uint64_t flags);
+
 ssize_t pt_read(struct fsrv_fs *fs, uint64_t nodeid, const struct fuse_read_in *in,
-		const struct iovec *iov, unsigned n);
+		const struct iovec *iov, unsigned n); /* pt_file.c */
+ssize_t pt_write(struct fsrv_fs *fs, uint64_t nodeid, const struct fuse_write_in *in,
+		 const struct iovec *iov, unsigned n);
 int pt_flush(struct fsrv_fs *fs, uint64_t nodeid, const struct fuse_flush_in *in);
 int pt_release(struct fsrv_fs *fs, uint64_t nodeid, const struct fuse_release_in *in);
+int pt_fsync(struct fsrv_fs *fs, uint64_t nodeid, uint64_t fh, bool datasync);
+int pt_lseek(struct fsrv_fs *fs, uint64_t nodeid, const struct fuse_lseek_in *in, uint64_t *ret);
+int pt_fallocate(struct fsrv_fs *fs, uint64_t nodeid, const struct fuse_fallocate_in *in);
+ssize_t pt_copy_file_range(struct fsrv_fs *fs, uint64_t nodeid,
+			   const struct fuse_copy_file_range_in *in);
 
-int pt_opendir(struct fsrv_fs *fs, uint64_t nodeid, struct fuse_open_out *out);
+int pt_opendir(struct fsrv_fs *fs, uint64_t nodeid, struct fuse_open_out *out); /* pt_dir.c */
 int pt_readdir(struct fsrv_fs *fs, uint64_t nodeid, uint64_t fh, uint64_t offset,
 	       struct fsrv_dirbuf *buf);
 int pt_releasedir(struct fsrv_fs *fs, uint64_t nodeid, uint64_t fh);
 int pt_fsyncdir(struct fsrv_fs *fs, uint64_t nodeid, uint64_t fh, bool datasync);
 
+int pt_setxattr(struct fsrv_fs *fs, uint64_t nodeid, const char *name, const void *value,
+		size_t size, uint32_t flags, bool kill_sgid); /* pt_xattr.c */
 ssize_t pt_getxattr(struct fsrv_fs *fs, uint64_t nodeid, const char *name, void *value,
 		    size_t size);
 ssize_t pt_listxattr(struct fsrv_fs *fs, uint64_t nodeid, char *list, size_t size);
+int pt_removexattr(struct fsrv_fs *fs, uint64_t nodeid, const char *name);
+
+int pt_getlk(struct fsrv_fs *fs, uint64_t nodeid, const struct fuse_lk_in *in,
+	     struct fuse_file_lock *out); /* pt_lock.c */
+int pt_setlk(struct fsrv_fs *fs, uint64_t nodeid, const struct fuse_lk_in *in);
+/* Drop all record locks of an owner on an inode: it closed one of its fds. */
+void pt_plocks_drop(struct pt *pt, struct pt_inode *inode, uint64_t owner);
+void pt_plocks_free(struct pt_inode *inode);
 
 #endif

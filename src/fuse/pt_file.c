@@ -1,143 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Passthrough: open files. */
+/* Passthrough: I/O on open files. */
 #include "fuse/pt.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/falloc.h>
 #include <sys/uio.h>
-
-/*
- * open(2) flags from the guest's: its access mode, and what changes how the host does I/O. O_DIRECT is
- * not among them, because the guest's memory need not be aligned as the host's disk wants it;
- * O_TRUNC is done by hand once we know what was opened.
- */
-static int open_flags(const struct pt *pt, uint32_t flags)
-{
-	int r = (int)(flags & (O_ACCMODE | O_SYNC | O_DSYNC | O_NOATIME));
-
-	if (pt->writeback) {
-		/* it reads a page before it writes part of it; appending is up to the guest */
-		if ((r & O_ACCMODE) == O_WRONLY)
-			r = (r & ~O_ACCMODE) | O_RDWR;
-	} else {
-		r |= (int)(flags & O_APPEND);
-	}
-	return r;
-}
-
-/* Open by name where that cannot reach a device; -ESTALE: it is not there any more. */
-static int open_by_name(struct pt *pt, struct pt_inode *i, int flags)
-{
-	_cleanup_close_ int fd = -1;
-	struct pt_at at;
-	struct stat st;
-	int r;
-
-	r = pt_at_place(pt, i, &at);
-	if (r < 0)
-		return r;
-	fd = openat(at.fd, at.name, flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	r = fd < 0 ? -errno : 0;
-	pt_at_done(pt, &at);
-	if (r < 0)
-		return r == -ENOENT || r == -ELOOP || r == -ENXIO ? -ESTALE : r;
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (st.st_ino != i->ino || st.st_dev != i->dev || !S_ISREG(st.st_mode))
-		return -ESTALE;
-	return rsm_steal_fd(fd);
-}
-
-/**
- * pt_open_inode() - Open a regular file that the guest knows
- * @flags:	for open(2), without O_TRUNC and O_CREAT
- *
- * The caller holds @i busy and has checked for read-only exports.
- * Return: fd or -errno
- */
-int pt_open_inode(struct pt *pt, struct pt_inode *i, int flags)
-{
-	int fd;
-
-	if (S_ISDIR(i->type))
-		return -EISDIR;
-	if (!S_ISREG(i->type))
-		return S_ISLNK(i->type) ? -ELOOP : -ENXIO;
-	if (i->mnt->nodev) {
-		fd = open_by_name(pt, i, flags);
-		if (fd != -ESTALE)
-			return fd;
-	}
-	fd = pt_fd(pt, i);
-	return fd < 0 ? fd : pt_reopen(pt, fd, flags | O_NONBLOCK | O_NOCTTY);
-}
-
-/* What write(2), truncate(2) by somebody without CAP_FSETID does to a file's mode. */
-int pt_kill_suidgid(int fd)
-{
-	struct stat st;
-	mode_t mode;
-
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	mode = st.st_mode & ~(mode_t)S_ISUID;
-	if ((mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP))
-		mode &= ~(mode_t)S_ISGID;
-	if (mode != st.st_mode && fchmod(fd, mode & 07777) < 0)
-		return -errno;
-	return 0;
-}
-
-uint32_t pt_fopen_flags(const struct pt_inode *i)
-{
-	/* with AUTO, what the guest cached is dropped at each open; with NEVER attributes are asked
-	 * for at each read as well, and a new mtime drops it */
-	return i->mnt->cache == FSRV_CACHE_ALWAYS ? FOPEN_KEEP_CACHE : 0;
-}
-
-static int do_open(struct pt *pt, struct pt_inode *i, const struct fuse_open_in *in,
-		   struct fuse_open_out *out)
-{
-	int flags = open_flags(pt, in->flags), r;
-	_cleanup_close_ int fd = -1;
-
-	if ((in->flags & O_ACCMODE) == O_ACCMODE)
-		return -EINVAL;
-	if (i->mnt->readonly && ((in->flags & O_ACCMODE) != O_RDONLY || (in->flags & O_TRUNC)))
-		return -EROFS;
-	if ((in->flags & O_TRUNC) && (flags & O_ACCMODE) == O_RDONLY)
-		flags = (flags & ~O_ACCMODE) | O_RDWR;
-	fd = pt_open_inode(pt, i, flags);
-	if (fd < 0)
-		return fd;
-	if (in->flags & O_TRUNC) {
-		r = in->open_flags & FUSE_OPEN_KILL_SUIDGID ? pt_kill_suidgid(fd) : 0;
-		if (r == 0 && ftruncate(fd, 0) < 0)
-			r = -errno;
-		if (r < 0)
-			return r;
-	}
-	out->open_flags = pt_fopen_flags(i);
-	r = pt_handle_new(pt, i, fd, false, &out->fh);
-	if (r == 0)
-		fd = -1;
-	return r;
-}
-
-int pt_open(struct fsrv_fs *fs, uint64_t nodeid, const struct fuse_open_in *in,
-	    struct fuse_open_out *out)
-{
-	struct pt *pt = to_pt(fs);
-	struct pt_inode *i;
-	int r;
-
-	r = pt_get_node(pt, nodeid, false, &i);
-	if (r < 0)
-		return r == -EOPNOTSUPP ? -EISDIR : r;
-	r = do_open(pt, i, in, out);
-	pt_put(pt, i);
-	return r;
-}
 
 int pt_release(struct fsrv_fs *fs, uint64_t nodeid, const struct fuse_release_in *in)
 {
@@ -146,7 +14,21 @@ int pt_release(struct fsrv_fs *fs, uint64_t nodeid, const struct fuse_release_in
 
 int pt_flush(struct fsrv_fs *fs, uint64_t nodeid, const struct fuse_flush_in *in)
 {
-	return 0;
+	struct pt *pt = to_pt(fs);
+	struct pt_handle *h = pt_handle_get(pt, in->fh, false);
+	int fd, r = 0;
+
+	if (!h)
+		return -EBADF;
+	pt_plocks_drop(pt, h->inode, in->lock_owner);
+	if (atomic_exchange_explicit(&h->wrote, false, memory_order_relaxed)) {
+		/* network file systems report failed writes at close */
+		fd = fcntl(h->fd, F_DUPFD_CLOEXEC, 3);
+		if (fd >= 0 && close(fd) < 0)
+			r = -errno;
+	}
+	pt_handle_put(pt, h);
+	return r;
 }
 
 ssize_t pt_read(struct fsrv_fs *fs, uint64_t nodeid, const struct fuse_read_in *in,
@@ -162,5 +44,99 @@ ssize_t pt_read(struct fsrv_fs *fs, uint64_t nodeid, const struct fuse_read_in *
 	if (r < 0)
 		r = -errno;
 	pt_handle_put(pt, h);
+	return r;
+}
+
+ssize_t pt_write(struct fsrv_fs *fs, uint64_t nodeid, const struct fuse_write_in *in,
+		 const struct iovec *iov, unsigned n)
+{
+	struct pt *pt = to_pt(fs);
+	struct pt_handle *h = pt_handle_get(pt, in->fh, false);
+	ssize_t r = 0;
+
+	if (!h)
+		return -EBADF;
+	if (in->write_flags & FUSE_WRITE_KILL_SUIDGID)
+		r = pt_kill_suidgid(h->fd);
+	if (r == 0) {
+		r = pwritev(h->fd, iov, (int)n, (off_t)in->offset);
+		if (r < 0)
+			r = -errno;
+		atomic_store_explicit(&h->wrote, true, memory_order_relaxed);
+	}
+	pt_handle_put(pt, h);
+	return r;
+}
+
+int pt_fsync(struct fsrv_fs *fs, uint64_t nodeid, uint64_t fh, bool datasync)
+{
+	struct pt *pt = to_pt(fs);
+	struct pt_handle *h = pt_handle_get(pt, fh, false);
+	int r;
+
+	if (!h)
+		return -EBADF;
+	r = (datasync ? fdatasync(h->fd) : fsync(h->fd)) < 0 ? -errno : 0;
+	pt_handle_put(pt, h);
+	return r;
+}
+
+int pt_lseek(struct fsrv_fs *fs, uint64_t nodeid, const struct fuse_lseek_in *in, uint64_t *ret)
+{
+	struct pt *pt = to_pt(fs);
+	struct pt_handle *h;
+	off_t at;
+
+	/* the fd has no position of its own that anybody uses: only these two ask the file */
+	if (in->whence != SEEK_DATA && in->whence != SEEK_HOLE)
+		return -EINVAL;
+	if (in->offset > INT64_MAX)
+		return -ENXIO;
+	h = pt_handle_get(pt, in->fh, false);
+	if (!h)
+		return -EBADF;
+	at = lseek(h->fd, (off_t)in->offset, (int)in->whence);
+	pt_handle_put(pt, h);
+	if (at < 0)
+		return -errno;
+	*ret = (uint64_t)at;
+	return 0;
+}
+
+int pt_fallocate(struct fsrv_fs *fs, uint64_t nodeid, const struct fuse_fallocate_in *in)
+{
+	struct pt *pt = to_pt(fs);
+	struct pt_handle *h;
+	int r;
+
+	if (in->mode & ~(uint32_t)(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
+		return -EOPNOTSUPP;
+	h = pt_handle_get(pt, in->fh, false);
+	if (!h)
+		return -EBADF;
+	r = fallocate(h->fd, (int)in->mode, (off_t)in->offset, (off_t)in->length) < 0 ? -errno : 0;
+	pt_handle_put(pt, h);
+	return r;
+}
+
+ssize_t pt_copy_file_range(struct fsrv_fs *fs, uint64_t nodeid,
+			   const struct fuse_copy_file_range_in *in)
+{
+	struct pt *pt = to_pt(fs);
+	struct pt_handle *from = pt_handle_get(pt, in->fh_in, false);
+	struct pt_handle *to = pt_handle_get(pt, in->fh_out, false);
+	off_t off_in = (off_t)in->off_in, off_out = (off_t)in->off_out;
+	ssize_t r = -EBADF;
+
+	if (from && to) {
+		r = copy_file_range(from->fd, &off_in, to->fd, &off_out, in->len, 0);
+		if (r < 0)
+			r = -errno;
+		atomic_store_explicit(&to->wrote, true, memory_order_relaxed);
+	}
+	if (from)
+		pt_handle_put(pt, from);
+	if (to)
+		pt_handle_put(pt, to);
 	return r;
 }

@@ -101,3 +101,58 @@ ssize_t pt_listxattr(struct fsrv_fs *fs, uint64_t nodeid, char *list, size_t siz
 	pt_put(pt, i);
 	return r;
 }
+
+/* An ACL was set by somebody who may not keep the set-group-id bit. */
+static int clear_sgid(struct pt *pt, struct pt_inode *i)
+{
+	struct statx st;
+	int fd = pt_fd(pt, i);
+
+	if (fd < 0)
+		return fd;
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_MODE, &st) < 0)
+		return -errno;
+	return st.stx_mode & S_ISGID ? pt_chmod(pt, fd, st.stx_mode & 07777 & ~S_ISGID) : 0;
+}
+
+int pt_setxattr(struct fsrv_fs *fs, uint64_t nodeid, const char *name, const void *value,
+		size_t size, uint32_t flags, bool kill_sgid)
+{
+	struct pt *pt = to_pt(fs);
+	struct pt_inode *i;
+	struct xfile x;
+	int r = pt_get_node(pt, nodeid, true, &i);
+
+	if (r < 0)
+		return r;
+	r = xopen(pt, i, &x);
+	if (r >= 0) {
+		r = x.fd >= 0 ? fsetxattr(x.fd, name, value, size, (int)flags) :
+				setxattr(x.path, name, value, size, (int)flags);
+		r = r < 0 ? -errno : 0;
+		xclose(pt, &x);
+	}
+	if (r == 0 && kill_sgid && !S_ISLNK(i->type))
+		r = clear_sgid(pt, i);
+	pt_put(pt, i);
+	return r;
+}
+
+int pt_removexattr(struct fsrv_fs *fs, uint64_t nodeid, const char *name)
+{
+	struct pt *pt = to_pt(fs);
+	struct pt_inode *i;
+	struct xfile x;
+	int r = pt_get_node(pt, nodeid, true, &i);
+
+	if (r < 0)
+		return r;
+	r = xopen(pt, i, &x);
+	if (r >= 0) {
+		r = x.fd >= 0 ? fremovexattr(x.fd, name) : removexattr(x.path, name);
+		r = r < 0 ? -errno : 0;
+		xclose(pt, &x);
+	}
+	pt_put(pt, i);
+	return r;
+}

@@ -203,17 +203,26 @@ static int go_to_background(int *ret_ready)
 	return 0;
 }
 
-static int run(const struct options *o, struct server *s, struct rsm_error *err)
+/* Tell the parent that the mount is there, and let go of its terminal. */
+static void ready(const struct options *o, int pipe_fd)
+{
+	_cleanup_close_ int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (pipe_fd < 0)
+		return;
+	(void)!write(pipe_fd, "r", 1);
+	for (int fd = 0; fd < 3 && null >= 0; fd++)
+		if (fd != 2 || !o->trace)
+			dup2(null, fd);
+}
+
+static int run(const struct options *o, struct server *s, int ready_fd, struct rsm_error *err)
 {
 	pthread_t threads[THREADS_MAX];
-	_cleanup_close_ int ready = -1;
 	unsigned n = 0;
 	sigset_t set;
 	int sig, r;
 
-	r = o->foreground ? 0 : go_to_background(&ready);
-	if (r < 0)
-		return rsm_fail_errno(err, r, "go to the background");
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
@@ -225,15 +234,8 @@ static int run(const struct options *o, struct server *s, struct rsm_error *err)
 		return r;
 	while (n < o->threads && pthread_create(&threads[n], NULL, worker, s) == 0)
 		n++;
-	if (ready >= 0) {
-		int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-		(void)!write(ready, "r", 1);
-		for (int fd = 0; fd < 3 && null >= 0; fd++)
-			if (fd != 2 || !o->trace)
-				dup2(null, fd);
-		rsm_close(&null);
-	}
+	if (n)
+		ready(o, ready_fd);
 	if (n)
 		sigwait(&set, &sig);
 	/* lazily: files that are still open are served until they are closed */
@@ -250,8 +252,13 @@ static int serve(const struct options *o, struct rsm_error *err)
 	struct fsrv_options fo = { .cache = o->cache, .trace_fd = -1 };
 	struct server s = { .dev = -1 };
 	struct fsrv_fs *fs = NULL;
+	_cleanup_close_ int ready_fd = -1;
 	int r;
 
+	/* first: the file system opens /proc/self */
+	r = o->foreground ? 0 : go_to_background(&ready_fd);
+	if (r < 0)
+		return rsm_fail_errno(err, r, "go to the background");
 	if (o->trace) {
 		fo.trace_fd = !strcmp(o->trace, "stderr") ?
 				      STDERR_FILENO :
@@ -273,7 +280,7 @@ static int serve(const struct options *o, struct rsm_error *err)
 	} else {
 		fsrv_set_deferred(s.session, deferred, &s);
 		s.dev = open("/dev/fuse", O_RDWR | O_CLOEXEC);
-		r = s.dev < 0 ? rsm_fail_errno(err, errno, "open '/dev/fuse'") : run(o, &s, err);
+		r = s.dev < 0 ? rsm_fail_errno(err, errno, "open '/dev/fuse'") : run(o, &s, ready_fd, err);
 		fsrv_session_free(s.session);
 		rsm_close(&s.dev);
 	}
