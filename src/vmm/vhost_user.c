@@ -11,6 +11,10 @@
  * enabled (by SET_VRING_ENABLE, or by itself when the master has not acked
  * VHU_F_PROTOCOL_FEATURES). GET_VRING_BASE takes its kick fd away.
  *
+ * A guest that reboots is not announced (QEMU 7.2 stops and starts the queues, as for a pause), but
+ * after a pause each queue goes on at the index where it stopped, and a new driver begins at 0: a
+ * SET_VRING_BASE that differs from the last index resets the device.
+ *
  * VHOST_USER_PROTOCOL_F_STATUS is not offered on purpose: QEMU sets the status to 0 whenever the
  * machine is paused, and a device that took this for a reset would lose its FUSE session or its
  * connections on every pause. RESET_DEVICE is sent for real resets only.
@@ -95,6 +99,15 @@ void vhu_reset_device(struct vhost_user *vu)
 		*vq = (struct virtq){ .kick_fd = -1, .call_fd = -1 };
 	}
 	vu->dev->acked = 0;
+	if (vu->dev->ops->reset)
+		vu->dev->ops->reset(vu->dev);
+}
+
+void vhu_driver_is_new(struct vhost_user *vu)
+{
+	vhu_stop_queues(vu);
+	for (unsigned i = 0; i < vu->dev->nqueues; i++)
+		vu->dev->vq[i].last_avail = 0;
 	if (vu->dev->ops->reset)
 		vu->dev->ops->reset(vu->dev);
 }

@@ -179,6 +179,8 @@ static int set_vring_base(struct vhost_user *vu, union vhu_payload *p, uint32_t 
 		return ret;
 	if (p->state.num > UINT16_MAX)
 		return rsm_fail(err, EPROTO, "vhost-user: %u is no ring index", p->state.num);
+	if (vu->dev->vq[p->state.index].last_avail != p->state.num)
+		vhu_driver_is_new(vu);
 	vu->dev->vq[p->state.index].last_avail = (uint16_t)p->state.num;
 	return 0;
 }

@@ -76,5 +76,7 @@ const struct vhu_handler *vhu_handler(uint32_t request);
 void vhu_stop_queue(struct vhost_user *vu, unsigned i);
 void vhu_stop_queues(struct vhost_user *vu);
 void vhu_reset_device(struct vhost_user *vu);
+/* A queue goes on elsewhere than it stopped: the guest was reset and has a new driver. */
+void vhu_driver_is_new(struct vhost_user *vu);
 
 #endif

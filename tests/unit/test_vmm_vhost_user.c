@@ -212,6 +212,18 @@ static void stopped_queue_resumes_where_it_was(void **state)
 	assert_int_equal(b->e.resets, 0);
 }
 
+static void driver_that_starts_over_resets_the_device(void **state)
+{
+	struct bench *b = *state;
+
+	start(b);
+	echo_one(b, "before!!");
+	assert_int_equal(vuc_stop(&b->c, NULL), 0);
+	start(b);
+	echo_one(b, "after!!!");
+	assert_int_equal(b->e.resets, 1);
+}
+
 static void memory_table_can_change_while_queues_run(void **state)
 {
 	struct bench *b = *state;
@@ -433,6 +445,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		t(requests_go_through_a_ring_in_the_masters_memory),
 		t(stopped_queue_resumes_where_it_was),
+		t(driver_that_starts_over_resets_the_device),
 		t(memory_table_can_change_while_queues_run),
 		t(new_call_fd_gets_the_interrupt_the_old_one_may_have_missed),
 		t(configuration_space_is_read_within_its_bounds),
