@@ -174,6 +174,19 @@ static void report(struct process *p)
 	}
 }
 
+void processes_end(struct sandbox *s)
+{
+	struct process *p;
+
+	LIST_FOREACH(p, &s->processes, entry) {
+		if (p->reported || p->starting)
+			continue;
+		if (!p->ended)
+			p->result.status = 128 + SIGKILL; /* the VM's end is theirs */
+		report(p);
+	}
+}
+
 /* Is anybody still to be told of a process's end? */
 static bool others_pending(struct sandbox *s)
 {

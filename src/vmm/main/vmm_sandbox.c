@@ -105,6 +105,7 @@ void sandbox_end(struct sandbox *s)
 		return;
 	s->ended = true;
 	s->status = RUNSM__STATUS__STOPPED;
+	processes_end(s);
 	rsm_loop_stop(s->loop, s->init->result.status & 0xff);
 }
 
