@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #define FG_QSIZE  64
@@ -67,8 +68,8 @@ static inline void fg_start(struct fake_guest *g)
 	struct vdev *d;
 
 	memset(g, 0, sizeof(*g));
-	g->ram = aligned_alloc(4096, FG_MEM);
-	memset(g->ram, 0, FG_MEM);
+	g->ram = mmap(NULL, FG_MEM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(g->ram, MAP_FAILED);
 	r.host = g->ram;
 	assert_int_equal(gmem_add(&g->mem, &r), 0);
 	assert_int_equal(rsm_loop_new(&g->loop), 0);
@@ -96,7 +97,7 @@ static inline void fg_stop(struct fake_guest *g)
 	for (unsigned i = 0; i < 4; i++)
 		close(fds[i]);
 	rsm_loop_free(g->loop);
-	free(g->ram);
+	munmap(g->ram, FG_MEM);
 }
 
 /* Offer @n rx buffers, each a header segment and a payload segment as Linux does. */
