@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A hostile driver of the vsock device. The input is a program of 4-byte steps {what, a, b, c}: send
- * a packet or raw bytes, give rx buffers, let the host's endpoint take data, give data, break or
- * close its streams.
+ * A hostile driver of the vsock device. The input is a program of 4-byte steps {what, a, b, c}:
+ * send a packet or raw bytes, give rx buffers, let the host's endpoint take data, give data, break
+ * or close its streams.
  */
 #include "fake_guest.h"
 
@@ -13,7 +13,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define STREAMS 8
-#define PORT	1024U
+#define PORT    1024U
 
 static struct fake_guest g;
 static struct vsock_stream *streams[STREAMS];
@@ -74,8 +74,8 @@ static void step(const uint8_t s[4])
 	case 1:
 	case 2:
 		if (!tx_full())
-			fg_queue(&g, s[1] % 4, PORT + s[1] / 128, s[2] % 10, s[3] & 3,
-				 payload, s[2] % 10 == 5 ? s[3] * 257U : 0);
+			fg_queue(&g, s[1] % 4, PORT + s[1] / 128, s[2] % 10, s[3] & 3, payload,
+				 s[2] % 10 == 5 ? s[3] * 257U : 0);
 		break;
 	case 3: /* raw bytes */
 		if (!tx_full())
