@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #define OUTPUT_MAX   (1024 * 1024)
-#define INSTEAD	     "give a kernel package with --deb FILE or a kernel with --kernel FILE"
+#define INSTEAD      "give a kernel package with --deb FILE or a kernel with --kernel FILE"
 #define PACKAGE_STEM "linux-image-"
 
 #define CHILD_DIR_FD 3
@@ -57,8 +57,7 @@ static int run(const char *const *argv, int dirfd, bool with_stderr, struct rsm_
 	_cleanup_close_ int reader = -1, writer = -1;
 	int pipefd[2], fds[CHILD_DIR_FD + 1], status, r;
 	struct rsm_spawn how = {
-		.argv = argv, .fds = fds, .nfds = RSM_ARRAY_SIZE(fds), .before_exec = enter
-	};
+		.argv = argv, .fds = fds, .nfds = RSM_ARRAY_SIZE(fds), .before_exec = enter};
 	pid_t pid;
 
 	if (pipe2(pipefd, O_CLOEXEC) < 0)
@@ -94,23 +93,24 @@ static int first_kernel(const char *depends, char *ret, size_t size)
 	if (strncmp(version, " (= ", 4) != 0)
 		return rsm_format(ret, size, "%.*s", (int)name_len, name);
 	version += 4;
-	return rsm_format(ret, size, "%.*s=%.*s", (int)name_len, name,
-			  (int)strcspn(version, ")"), version);
+	return rsm_format(ret, size, "%.*s=%.*s", (int)name_len, name, (int)strcspn(version, ")"),
+			  version);
 }
 
 static int resolve(int dirfd, char *ret, size_t size, struct rsm_error *err)
 {
-	static const char *const argv[] = { "env", "LC_ALL=C", "apt-cache", "show",
-					    "--no-all-versions", IMG_APT_METAPACKAGE, NULL };
-	_cleanup_buf_ struct rsm_buf out = { 0 };
+	static const char *const argv[] = {"env",  "LC_ALL=C",          "apt-cache",
+					   "show", "--no-all-versions", IMG_APT_METAPACKAGE,
+					   NULL};
+	_cleanup_buf_ struct rsm_buf out = {0};
 	char depends[1024] = "";
 	int status = run(argv, dirfd, false, &out, err);
 
 	if (status < 0)
 		return status;
 	if (status == 127)
-		return rsm_fail(err, ENOENT, "apt-cache is not there to find Debian's kernel: "
-					     INSTEAD);
+		return rsm_fail(err, ENOENT,
+				"apt-cache is not there to find Debian's kernel: " INSTEAD);
 	if (out.len)
 		img_control_field(out.data, "Depends", depends, sizeof(depends));
 	if (status || first_kernel(depends, ret, size) < 0)
@@ -167,10 +167,10 @@ static void last_line(struct rsm_buf *out)
 int img_apt_fetch_kernel(int dirfd, void (*progress)(void *cookie, const char *what), void *cookie,
 			 char *ret_name, size_t size, struct rsm_error *err)
 {
-	_cleanup_buf_ struct rsm_buf out = { 0 };
+	_cleanup_buf_ struct rsm_buf out = {0};
 	char package[256], text[300];
-	const char *argv[] = { "env",	   "LC_ALL=C", "apt-get", "-q", "-o", "Acquire::Retries=3",
-			       "download", package,    NULL };
+	const char *argv[] = {"env",      "LC_ALL=C", "apt-get", "-q", "-o", "Acquire::Retries=3",
+			      "download", package,    NULL};
 	int status = resolve(dirfd, package, sizeof(package), err);
 
 	if (status < 0)

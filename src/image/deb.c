@@ -10,9 +10,9 @@
 #include <string.h>
 #include <strings.h>
 
-#define CONTROL_MAX	 ((size_t)256 * 1024)
-#define MODULE_MAX	 ((size_t)64 * 1024 * 1024)
-#define MODULES_MAX	 16384
+#define CONTROL_MAX      ((size_t)256 * 1024)
+#define MODULE_MAX       ((size_t)64 * 1024 * 1024)
+#define MODULES_MAX      16384
 #define MODULES_SIZE_MAX ((size_t)1024 * 1024 * 1024)
 
 void img_deb_free(struct img_deb *d)
@@ -20,7 +20,7 @@ void img_deb_free(struct img_deb *d)
 	free(d->kernel);
 	free(d->builtin);
 	img_ko_set_free(&d->modules);
-	*d = (struct img_deb){ 0 };
+	*d = (struct img_deb){0};
 }
 
 void img_control_field(const char *text, const char *field, char *ret, size_t size)
@@ -106,8 +106,7 @@ static int read_tar(struct archive *outer, const char *what, tar_fn fn, struct i
 
 /* ---------------------------------------------------------------- what is in them */
 
-static int on_control(struct archive *a, const char *path, struct img_deb *d,
-		      struct rsm_error *err)
+static int on_control(struct archive *a, const char *path, struct img_deb *d, struct rsm_error *err)
 {
 	_cleanup_free_ void *text = NULL;
 	size_t len;
@@ -124,8 +123,7 @@ static int on_control(struct archive *a, const char *path, struct img_deb *d,
 	return 0;
 }
 
-static int add_module(struct archive *a, const char *path, struct img_deb *d,
-		      struct rsm_error *err)
+static int add_module(struct archive *a, const char *path, struct img_deb *d, struct rsm_error *err)
 {
 	_cleanup_free_ void *raw = NULL;
 	_cleanup_free_ void *data = NULL;
@@ -200,20 +198,20 @@ static int read_members(struct archive *a, struct img_deb *d, struct rsm_error *
 			return r;
 	}
 	if (!control || !data)
-		return rsm_fail(err, EBADMSG,
-				"not a Debian package, or cut off: it has no %s.tar",
+		return rsm_fail(err, EBADMSG, "not a Debian package, or cut off: it has no %s.tar",
 				control ? "data" : "control");
 	if (!d->kernel)
-		return rsm_fail(err, ENOENT,
-				"no kernel in the package: boot/vmlinuz-* is missing (package '%s')",
-				d->package);
+		return rsm_fail(
+			err, ENOENT,
+			"no kernel in the package: boot/vmlinuz-* is missing (package '%s')",
+			d->package);
 	return 0;
 }
 
 int img_deb_read(int fd, struct img_deb *ret, struct rsm_error *err)
 {
 	_cleanup_archive_read_ struct archive *a = archive_read_new();
-	_cleanup_deb_ struct img_deb d = { 0 };
+	_cleanup_deb_ struct img_deb d = {0};
 	int r;
 
 	if (!a)
@@ -225,6 +223,6 @@ int img_deb_read(int fd, struct img_deb *ret, struct rsm_error *err)
 	if (r < 0)
 		return r;
 	*ret = d;
-	d = (struct img_deb){ 0 };
+	d = (struct img_deb){0};
 	return 0;
 }

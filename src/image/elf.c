@@ -23,7 +23,7 @@ const void *img_elf_bytes(const struct img_elf *e, uint64_t off, uint64_t len)
 
 int img_elf_open(const void *data, size_t len, struct img_elf *ret, struct rsm_error *err)
 {
-	struct img_elf e = { .data = data, .len = len };
+	struct img_elf e = {.data = data, .len = len};
 
 	if (!img_elf_is(data, len))
 		return rsm_fail(err, ENOEXEC, "not an ELF file");
@@ -35,13 +35,13 @@ int img_elf_open(const void *data, size_t len, struct img_elf *ret, struct rsm_e
 		return rsm_fail(err, ENOEXEC,
 				"ELF file is for another architecture (machine %u), x86_64 needed",
 				e.hdr.e_machine);
-	if (e.hdr.e_phnum && (e.hdr.e_phentsize != sizeof(Elf64_Phdr) ||
-			      !img_elf_bytes(&e, e.hdr.e_phoff,
-					     (uint64_t)e.hdr.e_phnum * sizeof(Elf64_Phdr))))
+	if (e.hdr.e_phnum &&
+	    (e.hdr.e_phentsize != sizeof(Elf64_Phdr) ||
+	     !img_elf_bytes(&e, e.hdr.e_phoff, (uint64_t)e.hdr.e_phnum * sizeof(Elf64_Phdr))))
 		return rsm_fail(err, ENOEXEC, "ELF program headers lie outside the file");
-	if (e.hdr.e_shnum && (e.hdr.e_shentsize != sizeof(Elf64_Shdr) ||
-			      !img_elf_bytes(&e, e.hdr.e_shoff,
-					     (uint64_t)e.hdr.e_shnum * sizeof(Elf64_Shdr))))
+	if (e.hdr.e_shnum &&
+	    (e.hdr.e_shentsize != sizeof(Elf64_Shdr) ||
+	     !img_elf_bytes(&e, e.hdr.e_shoff, (uint64_t)e.hdr.e_shnum * sizeof(Elf64_Shdr))))
 		return rsm_fail(err, ENOEXEC, "ELF section headers lie outside the file");
 	*ret = e;
 	return 0;

@@ -25,7 +25,7 @@ static int open_dir(const char *dir, struct rsm_error *err)
 int img_guest_load(const char *dir, struct img_guest *ret, struct rsm_error *err)
 {
 	_cleanup_close_ int fd = open_dir(dir, err);
-	_cleanup_guest_ struct img_guest g = { 0 };
+	_cleanup_guest_ struct img_guest g = {0};
 	int r;
 
 	if (fd < 0)
@@ -41,7 +41,7 @@ int img_guest_load(const char *dir, struct img_guest *ret, struct rsm_error *err
 	const struct {
 		const char *name;
 		uint64_t bytes;
-	} files[] = { { IMG_KERNEL_FILE, g.kernel.bytes }, { IMG_INITRD_FILE, g.initrd.bytes } };
+	} files[] = {{IMG_KERNEL_FILE, g.kernel.bytes}, {IMG_INITRD_FILE, g.initrd.bytes}};
 
 	for (size_t i = 0; i < RSM_ARRAY_SIZE(files); i++) {
 		struct stat st;
@@ -50,10 +50,11 @@ int img_guest_load(const char *dir, struct img_guest *ret, struct rsm_error *err
 		    (uint64_t)st.st_size != files[i].bytes)
 			return rsm_fail(err, EINVAL,
 					"guest image '%s' is damaged: its %s is missing or cut "
-					"off, " BUILD_IT, dir, files[i].name);
+					"off, " BUILD_IT,
+					dir, files[i].name);
 	}
 	*ret = g;
-	g = (struct img_guest){ 0 };
+	g = (struct img_guest){0};
 	return 0;
 }
 
@@ -62,7 +63,7 @@ int img_guest_verify(const char *dir, const struct img_guest *g, struct rsm_erro
 	const struct {
 		const char *name;
 		const struct img_file *file;
-	} files[] = { { IMG_KERNEL_FILE, &g->kernel }, { IMG_INITRD_FILE, &g->initrd } };
+	} files[] = {{IMG_KERNEL_FILE, &g->kernel}, {IMG_INITRD_FILE, &g->initrd}};
 	_cleanup_close_ int dirfd = open_dir(dir, err);
 
 	if (dirfd < 0)
@@ -77,8 +78,8 @@ int img_guest_verify(const char *dir, const struct img_guest *g, struct rsm_erro
 		if (strcmp(sum, files[i].file->sha256) != 0)
 			return rsm_fail(err, EINVAL,
 					"guest image '%s' is damaged: the checksum of its %s "
-					"differs from the manifest's, " BUILD_IT, dir,
-					files[i].name);
+					"differs from the manifest's, " BUILD_IT,
+					dir, files[i].name);
 	}
 	return 0;
 }

@@ -73,6 +73,9 @@ int img_guest_load(const char *dir, struct img_guest *ret, struct rsm_error *err
  */
 int img_guest_verify(const char *dir, const struct img_guest *g, struct rsm_error *err);
 
+/* The manifest's members, into the object that @gen is in. */
+void img_guest_json(struct rsm_jsongen *gen, const struct img_guest *g);
+
 /**
  * struct img_guest_build - What to build
  * @dir:	image directory; an old image there is replaced, anything else is refused

@@ -39,8 +39,8 @@
 static_assert(IMG_SHA256_SIZE == IMG_SHA256_HEX_SIZE, "img_file holds a checksum");
 
 /* What the agent needs before it can talk to the host; what these depend on comes with them. */
-static const char *const needed_modules[] = { "virtio_mmio", "virtiofs",
-					      "vmw_vsock_virtio_transport" };
+static const char *const needed_modules[] = {"virtio_mmio", "virtiofs",
+					     "vmw_vsock_virtio_transport"};
 
 /**
  * struct build - A build at work
@@ -91,8 +91,10 @@ static int open_parent(struct build *b, struct rsm_error *err)
 		parent = *path ? path : "/";
 	}
 	if (!*name || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
-		return rsm_fail(err, EINVAL, "'%s' cannot be an image directory: give one with a "
-					     "name of its own", b->how->dir);
+		return rsm_fail(err, EINVAL,
+				"'%s' cannot be an image directory: give one with a "
+				"name of its own",
+				b->how->dir);
 	r = rsm_mkdir_p(parent, 0755);
 	if (r < 0)
 		return rsm_fail_errno(err, r, "create '%s'", parent);
@@ -124,10 +126,11 @@ static int check_target(const struct build *b, struct rsm_error *err)
 			return 0;
 		empty = empty && e->d_name[0] == '.' && strcmp(e->d_name, "..") <= 0;
 	}
-	return empty ? 0 :
-		       rsm_fail(err, ENOTEMPTY,
+	return empty ? 0
+		     : rsm_fail(err, ENOTEMPTY,
 				"'%s' is not empty and not a guest image: give another directory "
-				"with --output", b->how->dir);
+				"with --output",
+				b->how->dir);
 }
 
 /* Take the build directory's lock. Return: its fd, or -EWOULDBLOCK if a build is at work in it */
@@ -226,7 +229,8 @@ static int read_agent(struct build *b, struct rsm_error *err)
 	if (img_elf_has_segment(&elf, PT_INTERP))
 		return rsm_fail(err, ENOEXEC,
 				"agent '%s' is not a static executable: the guest has no libraries "
-				"to run it with", b->how->agent);
+				"to run it with",
+				b->how->agent);
 	img_sha256_init(&sum);
 	img_sha256_update(&sum, b->agent, b->agent_len);
 	img_sha256_hex(&sum, b->guest.agent.sha256);
@@ -244,7 +248,7 @@ static void set_source(struct build *b, const char *path)
 
 static int from_deb(struct build *b, int fd, const char *path, struct rsm_error *err)
 {
-	_cleanup_deb_ struct img_deb deb = { 0 };
+	_cleanup_deb_ struct img_deb deb = {0};
 	int r;
 
 	say(b, "unpack the kernel");
@@ -259,7 +263,7 @@ static int from_deb(struct build *b, int fd, const char *path, struct rsm_error 
 	rsm_format(b->guest.package, sizeof(b->guest.package), "%s", deb.package);
 	rsm_format(b->guest.package_version, sizeof(b->guest.package_version), "%s", deb.version);
 	b->modules = deb.modules;
-	deb.modules = (struct img_ko_set){ 0 };
+	deb.modules = (struct img_ko_set){0};
 	b->builtin = rsm_steal_ptr(deb.builtin);
 	return 0;
 }
@@ -309,9 +313,9 @@ static int from_kernel_file(struct build *b, struct rsm_error *err)
 		return r;
 	}
 	set_source(b, b->how->kernel);
-	return b->how->modules ?
-		       img_modules_dir_read(b->how->modules, &b->modules, &b->builtin, err) :
-		       0;
+	return b->how->modules
+		       ? img_modules_dir_read(b->how->modules, &b->modules, &b->builtin, err)
+		       : 0;
 }
 
 /* Kernel and modules of the image that is there, whose manifest is @old. */
@@ -331,10 +335,10 @@ static int from_old_image(struct build *b, const struct img_guest *old, struct r
 	initrd = openat(dir, IMG_INITRD_FILE, O_RDONLY | O_CLOEXEC);
 	if (initrd < 0)
 		return rsm_fail_errno(err, errno, "open the old initrd");
-	b->kernel = (struct img_kernel){ .data = rsm_steal_ptr(data),
-					 .len = len,
-					 .pvh = old->pvh,
-					 .mmio_cmdline = old->mmio_cmdline };
+	b->kernel = (struct img_kernel){.data = rsm_steal_ptr(data),
+					.len = len,
+					.pvh = old->pvh,
+					.mmio_cmdline = old->mmio_cmdline};
 	memcpy(b->kernel.version, old->kernel_version, sizeof(b->kernel.version));
 	memcpy(b->guest.package, old->package, sizeof(b->guest.package));
 	memcpy(b->guest.package_version, old->package_version, sizeof(b->guest.package_version));
@@ -403,9 +407,9 @@ static int list_modules(struct build *b, struct rsm_error *err)
 			break;
 		g->n_modules++;
 	}
-	return g->n_modules == b->n_order && g->modules ?
-		       0 :
-		       rsm_fail_errno(err, ENOMEM, "kernel modules");
+	return g->n_modules == b->n_order && g->modules
+		       ? 0
+		       : rsm_fail_errno(err, ENOMEM, "kernel modules");
 }
 
 /* ---------------------------------------------------------------- writing it */
@@ -493,7 +497,7 @@ static int build(struct build *b, struct rsm_error *err)
 {
 	const struct img_guest_build *how = b->how;
 	struct rsm_error why = RSM_ERROR_INIT;
-	_cleanup_guest_ struct img_guest old = { 0 };
+	_cleanup_guest_ struct img_guest old = {0};
 	bool intact, up_to_date;
 	int r;
 
@@ -512,7 +516,7 @@ static int build(struct build *b, struct rsm_error *err)
 		     strcmp(old.runsm_version, PACKAGE_VERSION) == 0;
 	if (up_to_date && !how->force && !how->deb && !how->kernel && !how->initrd_only) {
 		b->guest = old;
-		old = (struct img_guest){ 0 };
+		old = (struct img_guest){0};
 		return 0;
 	}
 
@@ -531,10 +535,9 @@ static int build(struct build *b, struct rsm_error *err)
 	return r < 0 ? r : 1;
 }
 
-int img_guest_build(const struct img_guest_build *how, struct img_guest *ret,
-		    struct rsm_error *err)
+int img_guest_build(const struct img_guest_build *how, struct img_guest *ret, struct rsm_error *err)
 {
-	struct build b = { .how = how, .parent = -1, .tmp = -1 };
+	struct build b = {.how = how, .parent = -1, .tmp = -1};
 	int r = build(&b, err);
 
 	if (b.tmp_name[0])

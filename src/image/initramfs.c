@@ -41,7 +41,7 @@ static int put(struct archive *a, const char *path, mode_t mode, const void *dat
 static int put_modules(struct archive *a, const struct img_ko_set *set, const size_t *order,
 		       size_t n_order, struct rsm_error *err)
 {
-	_cleanup_buf_ struct rsm_buf list = { 0 };
+	_cleanup_buf_ struct rsm_buf list = {0};
 	int r = put(a, "modules", S_IFDIR | 0755, NULL, 0, err);
 
 	for (size_t i = 0; !r && i < n_order; i++) {
@@ -79,8 +79,8 @@ int img_initramfs_write(int fd, const void *agent, size_t agent_len, const struc
 	if (!r)
 		r = put_modules(a, set, order, n_order, err);
 	if (!r && archive_write_close(a) != ARCHIVE_OK)
-		r = rsm_fail(err, archive_errno(a) ? archive_errno(a) : EIO,
-			     "write initramfs: %s", archive_error_string(a));
+		r = rsm_fail(err, archive_errno(a) ? archive_errno(a) : EIO, "write initramfs: %s",
+			     archive_error_string(a));
 	return r;
 }
 
@@ -157,7 +157,7 @@ static int apply_order(struct img_ko_set *set, char *text, size_t *order, size_t
 int img_initramfs_read_modules(int fd, struct img_ko_set *ret_set, size_t **ret_order,
 			       size_t *ret_n_order, struct rsm_error *err)
 {
-	struct img_ko_set set = { 0 };
+	struct img_ko_set set = {0};
 	_cleanup_free_ size_t *order = NULL;
 	_cleanup_free_ char *text = NULL;
 	size_t n_order = 0;
@@ -167,8 +167,8 @@ int img_initramfs_read_modules(int fd, struct img_ko_set *ret_set, size_t **ret_
 		r = rsm_fail(err, EBADMSG, "initramfs: it has no " ORDER_FILE);
 	if (!r) {
 		order = calloc(set.n + 1, sizeof(*order));
-		r = order ? apply_order(&set, text, order, &n_order, err) :
-			    rsm_fail_errno(err, ENOMEM, "initramfs");
+		r = order ? apply_order(&set, text, order, &n_order, err)
+			  : rsm_fail_errno(err, ENOMEM, "initramfs");
 	}
 	if (r < 0) {
 		img_ko_set_free(&set);

@@ -4,7 +4,8 @@
  *
  *	/init		the agent
  *	/dev/console	so that the kernel can give it file descriptors 0 to 2
- *	/modules/NAME.ko, /modules/order	file names to load at boot, one a line, in this order
+ *	/modules/NAME.ko, /modules/order	file names to load at boot, one a line, in this
+ *order
  *
  * Uncompressed, because an emulated CPU unpacks slower than the host reads. The same input gives
  * the same bytes: no time stamps, no host user ids.

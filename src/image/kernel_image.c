@@ -14,16 +14,16 @@
 
 /* The set-up header: Documentation/arch/x86/boot.rst, "The Real-Mode Kernel Header" */
 #define BOOT_SETUP_SECTS    0x1f1
-#define BOOT_MAGIC	    0x202 /* "HdrS" */
-#define BOOT_PROTOCOL	    0x206
+#define BOOT_MAGIC          0x202 /* "HdrS" */
+#define BOOT_PROTOCOL       0x206
 #define BOOT_KERNEL_VERSION 0x20e /* offset of a string, less 0x200 */
-#define BOOT_XLOADFLAGS	    0x236
+#define BOOT_XLOADFLAGS     0x236
 #define BOOT_PAYLOAD_OFFSET 0x248 /* from the end of the set-up part */
 #define BOOT_PAYLOAD_LENGTH 0x24c
-#define BOOT_HEADER_END	    0x250
-#define BOOT_SECTOR	    512
+#define BOOT_HEADER_END     0x250
+#define BOOT_SECTOR         512
 #define BOOT_PROTOCOL_2_12  0x020c /* has xloadflags; Linux 3.8 */
-#define XLF_KERNEL_64	    0x0001
+#define XLF_KERNEL_64       0x0001
 
 /* xen/include/public/elfnote.h: XEN_ELFNOTE_PHYS32_ENTRY, which PVH loaders look for */
 #define PVH_NOTE_OWNER "Xen"
@@ -34,7 +34,7 @@
 void img_kernel_free(struct img_kernel *k)
 {
 	free(k->data);
-	*k = (struct img_kernel){ 0 };
+	*k = (struct img_kernel){0};
 }
 
 static uint32_t get_le(const uint8_t *p, int bytes)
@@ -71,7 +71,7 @@ static void find_version(struct img_kernel *k)
 static int from_elf(void *data, size_t len, struct img_kernel *ret, struct rsm_error *err)
 {
 	static const char parameter[] = "virtio_mmio.device";
-	struct img_kernel k = { .data = data, .len = len, .pvh = true };
+	struct img_kernel k = {.data = data, .len = len, .pvh = true};
 	struct img_elf elf;
 	int r;
 
@@ -82,8 +82,10 @@ static int from_elf(void *data, size_t len, struct img_kernel *ret, struct rsm_e
 		Elf64_Phdr p = img_elf_phdr(&elf, i);
 
 		if (p.p_type == PT_LOAD && !img_elf_bytes(&elf, p.p_offset, p.p_filesz))
-			return rsm_fail(err, EBADMSG, "kernel is cut off: segment %zu ends behind "
-						      "the end of the file", i);
+			return rsm_fail(err, EBADMSG,
+					"kernel is cut off: segment %zu ends behind "
+					"the end of the file",
+					i);
 	}
 	if (!img_elf_has_note(&elf, PVH_NOTE_OWNER, PVH_NOTE_TYPE))
 		return rsm_fail(err, ENOEXEC,
@@ -109,7 +111,7 @@ static int unpack_payload(const uint8_t *payload, size_t len, void **ret, size_t
 			  struct rsm_error *err)
 {
 	_cleanup_free_ void *data = NULL;
-	static const uint8_t gzip_magic[] = { 0x1f, 0x8b };
+	static const uint8_t gzip_magic[] = {0x1f, 0x8b};
 	bool gzip = starts_with(payload, len, gzip_magic, sizeof(gzip_magic));
 	size_t unpacked, expected;
 	int r;
@@ -127,7 +129,8 @@ static int unpack_payload(const uint8_t *payload, size_t len, void **ret, size_t
 	if (unpacked != expected)
 		return rsm_fail(err, EBADMSG,
 				"kernel payload unpacks to %zu bytes instead of %zu: damaged, or "
-				"packed in a way not known here", unpacked, expected);
+				"packed in a way not known here",
+				unpacked, expected);
 	*ret = rsm_steal_ptr(data);
 	*ret_len = unpacked;
 	return 0;
@@ -136,9 +139,9 @@ static int unpack_payload(const uint8_t *payload, size_t len, void **ret, size_t
 static int from_bzimage(const uint8_t *data, size_t len, struct img_kernel *ret,
 			struct rsm_error *err)
 {
-	static const uint8_t lzo_magic[] = { 0x89, 'L', 'Z', 'O' };
+	static const uint8_t lzo_magic[] = {0x89, 'L', 'Z', 'O'};
 	struct rsm_error why = RSM_ERROR_INIT;
-	struct img_kernel k = { 0 };
+	struct img_kernel k = {0};
 	_cleanup_free_ void *elf = NULL;
 	uint64_t setup, payload, payload_len, version, end;
 	size_t elf_len = 0;
@@ -155,9 +158,9 @@ static int from_bzimage(const uint8_t *data, size_t len, struct img_kernel *ret,
 				"kernel is cut off: %zu bytes, its payload ends at %llu", len,
 				(unsigned long long)end);
 
-	r = starts_with(data + payload, payload_len, lzo_magic, sizeof(lzo_magic)) ?
-		    -ENOEXEC :
-		    unpack_payload(data + payload, payload_len, &elf, &elf_len, &why);
+	r = starts_with(data + payload, payload_len, lzo_magic, sizeof(lzo_magic))
+		    ? -ENOEXEC
+		    : unpack_payload(data + payload, payload_len, &elf, &elf_len, &why);
 	if (!r)
 		r = from_elf(elf, elf_len, &k, &why);
 	if (!r) {

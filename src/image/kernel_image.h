@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define IMG_KERNEL_MAX	     ((size_t)512 * 1024 * 1024)
+#define IMG_KERNEL_MAX         ((size_t)512 * 1024 * 1024)
 #define IMG_KERNEL_VERSION_MAX 128
 
 /**

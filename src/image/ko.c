@@ -14,7 +14,7 @@ void img_ko_set_free(struct img_ko_set *set)
 	for (size_t i = 0; i < set->n; i++)
 		free(set->ko[i].data);
 	free(set->ko);
-	*set = (struct img_ko_set){ 0 };
+	*set = (struct img_ko_set){0};
 }
 
 bool img_ko_name(const char *file, char ret[IMG_KO_NAME_MAX])
@@ -66,9 +66,8 @@ int img_ko_read(struct img_ko *ko, struct rsm_error *err)
 		if (depends && rsm_format(ko->depends, sizeof(ko->depends), "%s", depends) < 0)
 			return rsm_fail(err, ENOEXEC, "kernel module '%s': too many dependencies",
 					ko->name);
-		if (vermagic &&
-		    rsm_format(ko->vermagic, sizeof(ko->vermagic), "%.*s",
-			       (int)strcspn(vermagic, " "), vermagic) < 0)
+		if (vermagic && rsm_format(ko->vermagic, sizeof(ko->vermagic), "%.*s",
+					   (int)strcspn(vermagic, " "), vermagic) < 0)
 			return rsm_fail(err, ENOEXEC, "kernel module '%s': vermagic too long",
 					ko->name);
 	}
@@ -89,7 +88,7 @@ static struct img_ko *find(const struct img_ko_set *set, const char *name, size_
 int img_ko_set_add(struct img_ko_set *set, const char *name, void *data, size_t len,
 		   struct rsm_error *err)
 {
-	struct img_ko ko = { .data = data, .len = len };
+	struct img_ko ko = {.data = data, .len = len};
 	int r;
 
 	if (rsm_format(ko.name, sizeof(ko.name), "%s", name) < 0)
@@ -130,8 +129,8 @@ static int visit(struct img_ko_set *set, struct img_ko *ko, size_t *order, size_
 		if (!len)
 			continue;
 		dep = find(set, p, len);
-		r = dep ? visit(set, dep, order, n_order, err) :
-			  rsm_fail(err, ENOENT,
+		r = dep ? visit(set, dep, order, n_order, err)
+			: rsm_fail(err, ENOENT,
 				   "kernel module '%s' needs module '%.*s', which is not there",
 				   ko->name, (int)len, p);
 	}

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define IMG_KO_NAME_MAX	   64 /* with NUL; the kernel's MODULE_NAME_LEN is 56 */
+#define IMG_KO_NAME_MAX    64 /* with NUL; the kernel's MODULE_NAME_LEN is 56 */
 #define IMG_KO_DEPENDS_MAX 512
 
 /**

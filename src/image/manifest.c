@@ -16,7 +16,7 @@ void img_guest_free(struct img_guest *g)
 	for (size_t i = 0; i < g->n_modules; i++)
 		free(g->modules[i]);
 	free(g->modules);
-	*g = (struct img_guest){ 0 };
+	*g = (struct img_guest){0};
 }
 
 /* ---------------------------------------------------------------- writing */
@@ -31,7 +31,7 @@ static void put_file(struct rsm_jsongen *gen, const char *key, const struct img_
 	rsm_jsongen_end_object(gen);
 }
 
-void img_manifest_members(struct rsm_jsongen *gen, const struct img_guest *g)
+void img_guest_json(struct rsm_jsongen *gen, const struct img_guest *g)
 {
 	rsm_jsongen_kint(gen, "format", IMG_MANIFEST_FORMAT);
 	rsm_jsongen_kstring(gen, "kernelVersion", g->kernel_version);
@@ -67,7 +67,7 @@ int img_manifest_write(int dirfd, const struct img_guest *g, struct rsm_error *e
 	if (r < 0)
 		return rsm_fail_errno(err, r, IMG_MANIFEST_FILE);
 	rsm_jsongen_object(gen);
-	img_manifest_members(gen, g);
+	img_guest_json(gen, g);
 	rsm_jsongen_end_object(gen);
 	r = rsm_jsongen_finish(gen, &text, &len);
 	if (!r)
@@ -113,8 +113,7 @@ static int get_modules(const struct rsm_json *v, struct img_guest *g, struct rsm
 	size_t n = rsm_json_len(list);
 
 	if (!list || rsm_json_type(list) != RSM_JSON_ARRAY || n > MODULES_MAX)
-		return rsm_fail(err, EINVAL,
-				IMG_MANIFEST_FILE ": 'modules' is missing or no fit");
+		return rsm_fail(err, EINVAL, IMG_MANIFEST_FILE ": 'modules' is missing or no fit");
 	g->modules = calloc(n + 1, sizeof(*g->modules));
 	if (!g->modules)
 		return rsm_fail_errno(err, ENOMEM, IMG_MANIFEST_FILE);
@@ -122,8 +121,7 @@ static int get_modules(const struct rsm_json *v, struct img_guest *g, struct rsm
 		const struct rsm_json *name = rsm_json_at(list, g->n_modules);
 
 		if (rsm_json_type(name) != RSM_JSON_STRING)
-			return rsm_fail(err, EINVAL,
-					IMG_MANIFEST_FILE ": 'modules' holds a %s",
+			return rsm_fail(err, EINVAL, IMG_MANIFEST_FILE ": 'modules' holds a %s",
 					rsm_json_type_name(rsm_json_type(name)));
 		g->modules[g->n_modules] = strdup(rsm_json_string(name));
 		if (!g->modules[g->n_modules])
@@ -142,12 +140,12 @@ static int get_all(const struct rsm_json *v, struct img_guest *g, struct rsm_err
 		char *ret;
 		size_t size;
 	} strings[] = {
-		{ v, "kernelVersion", g->kernel_version, sizeof(g->kernel_version) },
-		{ v, "source", g->source, sizeof(g->source) },
-		{ v, "runsmVersion", g->runsm_version, sizeof(g->runsm_version) },
-		{ v, "buildTime", g->build_time, sizeof(g->build_time) },
-		{ package, "name", g->package, sizeof(g->package) },
-		{ package, "version", g->package_version, sizeof(g->package_version) },
+		{v, "kernelVersion", g->kernel_version, sizeof(g->kernel_version)},
+		{v, "source", g->source, sizeof(g->source)},
+		{v, "runsmVersion", g->runsm_version, sizeof(g->runsm_version)},
+		{v, "buildTime", g->build_time, sizeof(g->build_time)},
+		{package, "name", g->package, sizeof(g->package)},
+		{package, "version", g->package_version, sizeof(g->package_version)},
 	};
 	char boot[16];
 	int64_t number;
@@ -180,7 +178,7 @@ static int get_all(const struct rsm_json *v, struct img_guest *g, struct rsm_err
 int img_manifest_read(int dirfd, struct img_guest *ret, struct rsm_error *err)
 {
 	_cleanup_json_ struct rsm_json *root = NULL;
-	_cleanup_guest_ struct img_guest g = { 0 };
+	_cleanup_guest_ struct img_guest g = {0};
 	_cleanup_free_ char *text = NULL;
 	size_t len;
 	int r = rsm_read_file_at(dirfd, IMG_MANIFEST_FILE, MANIFEST_MAX, &text, &len);
@@ -196,6 +194,6 @@ int img_manifest_read(int dirfd, struct img_guest *ret, struct rsm_error *err)
 	if (r < 0)
 		return r;
 	*ret = g;
-	g = (struct img_guest){ 0 };
+	g = (struct img_guest){0};
 	return 0;
 }

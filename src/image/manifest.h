@@ -19,8 +19,8 @@
 
 #define IMG_MANIFEST_FORMAT 1
 #define IMG_MANIFEST_FILE   "manifest.json"
-#define IMG_KERNEL_FILE	    "kernel"
-#define IMG_INITRD_FILE	    "initrd"
+#define IMG_KERNEL_FILE     "kernel"
+#define IMG_INITRD_FILE     "initrd"
 
 /* Write manifest.json into @dirfd. Return: 0 or -errno */
 int img_manifest_write(int dirfd, const struct img_guest *g, struct rsm_error *err);
@@ -28,8 +28,5 @@ int img_manifest_write(int dirfd, const struct img_guest *g, struct rsm_error *e
 /* Read it. Return: 0 and @ret (freed with img_guest_free()); -ENOENT if there is none, -EINVAL if
  * it is not one of ours */
 int img_manifest_read(int dirfd, struct img_guest *ret, struct rsm_error *err);
-
-/* The members of the manifest as members of the object that @g is in. */
-void img_manifest_members(struct rsm_jsongen *gen, const struct img_guest *g);
 
 #endif

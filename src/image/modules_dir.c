@@ -61,10 +61,10 @@ static int walk(FTS *fts, struct img_ko_set *set, char **builtin, struct rsm_err
 int img_modules_dir_read(const char *dir, struct img_ko_set *ret, char **ret_builtin,
 			 struct rsm_error *err)
 {
-	char *const paths[] = { (char *)dir, NULL };
+	char *const paths[] = {(char *)dir, NULL};
 	_cleanup_(fts_closep) FTS *fts = fts_open(paths, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
 	_cleanup_free_ char *builtin = NULL;
-	struct img_ko_set set = { 0 };
+	struct img_ko_set set = {0};
 	int r;
 
 	if (!fts)

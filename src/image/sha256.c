@@ -61,8 +61,8 @@ static void hash_block(struct img_sha256 *s, const uint8_t *block)
 void img_sha256_init(struct img_sha256 *s)
 {
 	*s = (struct img_sha256){
-		.h = { 0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c,
-		       0x1f83d9ab, 0x5be0cd19 },
+		.h = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c,
+		      0x1f83d9ab, 0x5be0cd19},
 	};
 }
 
@@ -89,7 +89,7 @@ void img_sha256_update(struct img_sha256 *s, const void *data, size_t len)
 
 void img_sha256_hex(struct img_sha256 *s, char ret[IMG_SHA256_HEX_SIZE])
 {
-	static const uint8_t padding[64] = { 0x80 };
+	static const uint8_t padding[64] = {0x80};
 	uint64_t bits = s->bytes * 8;
 	uint8_t length[8];
 

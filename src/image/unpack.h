@@ -13,7 +13,7 @@
 
 RSM_DEFINE_CLEANUP(struct archive *, archive_read_free, NULL);
 RSM_DEFINE_CLEANUP(struct archive *, archive_write_free, NULL);
-#define _cleanup_archive_read_	_cleanup_(archive_read_freep)
+#define _cleanup_archive_read_  _cleanup_(archive_read_freep)
 #define _cleanup_archive_write_ _cleanup_(archive_write_freep)
 
 /**

@@ -9,7 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct img_ko ko = { .name = "fuzz", .data = (void *)data, .len = size };
+	struct img_ko ko = {.name = "fuzz", .data = (void *)data, .len = size};
 	struct img_kernel kernel;
 
 	(void)img_ko_read(&ko, NULL);

@@ -16,7 +16,7 @@
 
 static struct sample sample_new(size_t len)
 {
-	struct sample s = { calloc(1, len), len };
+	struct sample s = {calloc(1, len), len};
 
 	assert_non_null(s.data);
 	return s;
@@ -25,7 +25,7 @@ static struct sample sample_new(size_t len)
 void sample_free(struct sample *s)
 {
 	free(s->data);
-	*s = (struct sample){ 0 };
+	*s = (struct sample){0};
 }
 
 struct sample sample_text(const char *text)
@@ -47,12 +47,12 @@ void sample_write(struct sample s, const char *path)
 
 static Elf64_Ehdr elf_header(uint16_t type, uint16_t machine)
 {
-	Elf64_Ehdr h = { .e_type = type,
-			 .e_machine = machine,
-			 .e_version = EV_CURRENT,
-			 .e_ehsize = sizeof(h),
-			 .e_phentsize = sizeof(Elf64_Phdr),
-			 .e_shentsize = sizeof(Elf64_Shdr) };
+	Elf64_Ehdr h = {.e_type = type,
+			.e_machine = machine,
+			.e_version = EV_CURRENT,
+			.e_ehsize = sizeof(h),
+			.e_phentsize = sizeof(Elf64_Phdr),
+			.e_shentsize = sizeof(Elf64_Shdr)};
 
 	memcpy(h.e_ident, ELFMAG, SELFMAG);
 	h.e_ident[EI_CLASS] = ELFCLASS64;
@@ -74,20 +74,20 @@ struct sample sample_elf(unsigned int flags)
 		uint64_t entry;
 		char text[256];
 		char parameter[32];
-	} e = { .hdr = elf_header(ET_EXEC, flags & SAMPLE_AARCH64 ? EM_AARCH64 : EM_X86_64) };
+	} e = {.hdr = elf_header(ET_EXEC, flags & SAMPLE_AARCH64 ? EM_AARCH64 : EM_X86_64)};
 	struct sample s = sample_new(sizeof(e));
 
 	e.hdr.e_phoff = sizeof(e.hdr);
 	e.hdr.e_phnum = flags & SAMPLE_INTERP ? 3 : 2;
-	e.load = (Elf64_Phdr){ .p_type = PT_LOAD, .p_filesz = sizeof(e), .p_memsz = sizeof(e) };
-	e.note = (Elf64_Phdr){ .p_type = PT_NOTE,
-			       .p_offset = (size_t)((char *)&e.other - (char *)&e),
-			       .p_filesz = (size_t)(e.text - (char *)&e.other) };
+	e.load = (Elf64_Phdr){.p_type = PT_LOAD, .p_filesz = sizeof(e), .p_memsz = sizeof(e)};
+	e.note = (Elf64_Phdr){.p_type = PT_NOTE,
+			      .p_offset = (size_t)((char *)&e.other - (char *)&e),
+			      .p_filesz = (size_t)(e.text - (char *)&e.other)};
 	e.interp.p_type = PT_INTERP;
-	e.other = (Elf64_Nhdr){ .n_namesz = 3, .n_type = 18 }; /* PVH's type, another owner */
+	e.other = (Elf64_Nhdr){.n_namesz = 3, .n_type = 18}; /* PVH's type, another owner */
 	memcpy(e.other_name, "GO", 3);
-	e.nhdr = (Elf64_Nhdr){ .n_namesz = 4, .n_descsz = 8,
-			       .n_type = flags & SAMPLE_NO_PVH ? 17 : 18 };
+	e.nhdr = (Elf64_Nhdr){
+		.n_namesz = 4, .n_descsz = 8, .n_type = flags & SAMPLE_NO_PVH ? 17 : 18};
 	memcpy(e.owner, "Xen", 4);
 	memcpy(e.text, banner, sizeof(banner));
 	if (flags & SAMPLE_MMIO)
@@ -146,19 +146,20 @@ struct sample sample_ko(const char *depends, const char *vermagic)
 {
 	static const char names[] = "\0.shstrtab\0.modinfo";
 	Elf64_Ehdr hdr = elf_header(ET_REL, EM_X86_64);
-	Elf64_Shdr sections[3] = { 0 };
+	Elf64_Shdr sections[3] = {0};
 	char info[1024];
 	size_t info_len, at = sizeof(hdr);
 	struct sample s;
 
 	info_len = (size_t)snprintf(info, sizeof(info),
 				    "license=GPL%cdepends=%s%cvermagic=%s SMP preempt", 0, depends,
-				    0, vermagic) + 1;
-	sections[1] = (Elf64_Shdr){ .sh_name = 1, .sh_type = SHT_STRTAB, .sh_offset = at,
-				    .sh_size = sizeof(names) };
+				    0, vermagic) +
+		   1;
+	sections[1] = (Elf64_Shdr){
+		.sh_name = 1, .sh_type = SHT_STRTAB, .sh_offset = at, .sh_size = sizeof(names)};
 	at += sizeof(names);
-	sections[2] = (Elf64_Shdr){ .sh_name = 11, .sh_type = SHT_PROGBITS, .sh_offset = at,
-				    .sh_size = info_len };
+	sections[2] = (Elf64_Shdr){
+		.sh_name = 11, .sh_type = SHT_PROGBITS, .sh_offset = at, .sh_size = info_len};
 	at += info_len;
 	hdr.e_shoff = at;
 	hdr.e_shnum = 3;
@@ -202,7 +203,7 @@ struct sample sample_tar(const struct sample_file *files, size_t n)
 struct sample sample_deb(const char *control, const struct sample_file *files, size_t n)
 {
 	struct sample text = sample_text(control), version = sample_text("2.0\n");
-	struct sample_file control_file = { "./control", text };
+	struct sample_file control_file = {"./control", text};
 	struct sample control_tar = sample_tar(&control_file, 1);
 	struct sample data_tar = sample_tar(files, n);
 	struct sample out = sample_new(SAMPLE_MAX);

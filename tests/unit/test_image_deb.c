@@ -33,10 +33,10 @@ static struct sample kernel_package(void)
 	struct sample kernel = sample_text("kernel"), ko = sample_ko("", SAMPLE_VERSION);
 	struct sample builtin = sample_text("kernel/fs/fuse/fuse.ko\n");
 	struct sample_file files[] = {
-		{ "./boot/vmlinuz-6.1", kernel },
-		{ "./lib/modules/6.1/kernel/a-b.ko", ko },
-		{ "./lib/modules/6.1/modules.builtin", builtin },
-		{ "./usr/share/doc/x.ko", kernel },
+		{"./boot/vmlinuz-6.1", kernel},
+		{"./lib/modules/6.1/kernel/a-b.ko", ko},
+		{"./lib/modules/6.1/modules.builtin", builtin},
+		{"./usr/share/doc/x.ko", kernel},
 	};
 	struct sample deb = sample_deb(control, files, RSM_ARRAY_SIZE(files));
 
@@ -97,7 +97,7 @@ static void a_damaged_package_is_refused_where_it_matters(void **state)
 static void another_architecture_is_refused_by_name(void **state)
 {
 	struct sample kernel = sample_text("kernel");
-	struct sample_file file = { "./boot/vmlinuz-6.1", kernel };
+	struct sample_file file = {"./boot/vmlinuz-6.1", kernel};
 	struct sample s = sample_deb("Package: x\nArchitecture: arm64\n", &file, 1);
 	struct rsm_error err = RSM_ERROR_INIT;
 	struct img_deb d;

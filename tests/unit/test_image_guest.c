@@ -32,23 +32,23 @@ static void write_deb(const char *path, const char *vermagic, size_t n_modules)
 	static const struct {
 		const char *path, *depends;
 	} modules[] = {
-		{ "lib/modules/x/virtiofs.ko", "fuse,virtio" },
-		{ "lib/modules/x/vmw_vsock_virtio_transport.ko", "vsock" },
-		{ "lib/modules/x/fuse.ko", "" },
-		{ "lib/modules/x/vsock.ko", "" },
-		{ "lib/modules/x/virtio.ko", "" },
-		{ "lib/modules/x/other.ko", "" },
+		{"lib/modules/x/virtiofs.ko", "fuse,virtio"},
+		{"lib/modules/x/vmw_vsock_virtio_transport.ko", "vsock"},
+		{"lib/modules/x/fuse.ko", ""},
+		{"lib/modules/x/vsock.ko", ""},
+		{"lib/modules/x/virtio.ko", ""},
+		{"lib/modules/x/other.ko", ""},
 	};
 	struct sample elf = sample_elf(0), bz = sample_bzimage(elf, ARCHIVE_FILTER_XZ), deb;
 	struct sample_file files[2 + RSM_ARRAY_SIZE(modules)];
 	size_t n = 0;
 
-	files[n++] = (struct sample_file){ "boot/vmlinuz-x", bz };
-	files[n++] = (struct sample_file){ "lib/modules/x/modules.builtin",
-					   sample_text("kernel/virtio_mmio.ko\n") };
+	files[n++] = (struct sample_file){"boot/vmlinuz-x", bz};
+	files[n++] = (struct sample_file){"lib/modules/x/modules.builtin",
+					  sample_text("kernel/virtio_mmio.ko\n")};
 	for (size_t i = 0; i < n_modules; i++)
-		files[n++] = (struct sample_file){ modules[i].path,
-						   sample_ko(modules[i].depends, vermagic) };
+		files[n++] = (struct sample_file){modules[i].path,
+						  sample_ko(modules[i].depends, vermagic)};
 	deb = sample_deb(control, files, n);
 	sample_write(deb, path);
 	sample_free(&deb);
@@ -89,7 +89,7 @@ static int tear_down(void **state)
 
 static int build(const struct img_guest_build *how, struct rsm_error *err)
 {
-	struct img_guest g = { 0 };
+	struct img_guest g = {0};
 	int r = img_guest_build(how, &g, err);
 
 	img_guest_free(&g);
@@ -98,7 +98,7 @@ static int build(const struct img_guest_build *how, struct rsm_error *err)
 
 static int check(const struct bench *b)
 {
-	_cleanup_guest_ struct img_guest g = { 0 };
+	_cleanup_guest_ struct img_guest g = {0};
 	int r = img_guest_load(b->image, &g, NULL);
 
 	return r < 0 ? r : img_guest_verify(b->image, &g, NULL);
@@ -119,8 +119,8 @@ static size_t count_entries(const char *path)
 static void an_image_from_a_package_has_what_it_needs_in_order(void **state)
 {
 	const struct bench *b = *state;
-	struct img_guest_build how = { .dir = b->image, .agent = b->agent, .deb = b->deb };
-	_cleanup_guest_ struct img_guest g = { 0 };
+	struct img_guest_build how = {.dir = b->image, .agent = b->agent, .deb = b->deb};
+	_cleanup_guest_ struct img_guest g = {0};
 	struct rsm_error err = RSM_ERROR_INIT;
 
 	assert_int_equal(build(&how, &err), 1);
@@ -142,8 +142,8 @@ static void an_image_from_a_package_has_what_it_needs_in_order(void **state)
 static void an_image_from_a_kernel_file_has_no_modules(void **state)
 {
 	const struct bench *b = *state;
-	struct img_guest_build how = { .dir = b->image, .agent = b->agent, .kernel = b->kernel };
-	_cleanup_guest_ struct img_guest g = { 0 };
+	struct img_guest_build how = {.dir = b->image, .agent = b->agent, .kernel = b->kernel};
+	_cleanup_guest_ struct img_guest g = {0};
 
 	assert_int_equal(build(&how, NULL), 1);
 	assert_int_equal(img_guest_load(b->image, &g, NULL), 0);
@@ -155,9 +155,9 @@ static void an_image_from_a_kernel_file_has_no_modules(void **state)
 static void an_intact_image_is_kept_and_a_new_agent_renews_the_initrd_only(void **state)
 {
 	const struct bench *b = *state;
-	struct img_guest_build how = { .dir = b->image, .agent = b->agent, .deb = b->deb };
-	struct img_guest_build again = { .dir = b->image, .agent = b->agent };
-	_cleanup_guest_ struct img_guest before = { 0 }, after = { 0 };
+	struct img_guest_build how = {.dir = b->image, .agent = b->agent, .deb = b->deb};
+	struct img_guest_build again = {.dir = b->image, .agent = b->agent};
+	_cleanup_guest_ struct img_guest before = {0}, after = {0};
 	struct sample agent = sample_elf(SAMPLE_MMIO);
 
 	assert_int_equal(build(&how, NULL), 1);
@@ -178,7 +178,7 @@ static void an_intact_image_is_kept_and_a_new_agent_renews_the_initrd_only(void 
 static void a_failed_build_leaves_the_old_image_and_nothing_else(void **state)
 {
 	const struct bench *b = *state;
-	struct img_guest_build how = { .dir = b->image, .agent = b->agent, .deb = b->deb };
+	struct img_guest_build how = {.dir = b->image, .agent = b->agent, .deb = b->deb};
 	size_t entries;
 
 	assert_int_equal(build(&how, NULL), 1);
@@ -192,7 +192,7 @@ static void a_failed_build_leaves_the_old_image_and_nothing_else(void **state)
 static void modules_of_another_kernel_are_refused(void **state)
 {
 	const struct bench *b = *state;
-	struct img_guest_build how = { .dir = b->image, .agent = b->agent, .deb = b->deb };
+	struct img_guest_build how = {.dir = b->image, .agent = b->agent, .deb = b->deb};
 	struct rsm_error err = RSM_ERROR_INIT;
 
 	write_deb(b->deb, "6.2.0", 6);
@@ -203,8 +203,8 @@ static void modules_of_another_kernel_are_refused(void **state)
 static void damage_is_found_and_repaired(void **state)
 {
 	const struct bench *b = *state;
-	struct img_guest_build how = { .dir = b->image, .agent = b->agent, .kernel = b->kernel };
-	_cleanup_guest_ struct img_guest g = { 0 };
+	struct img_guest_build how = {.dir = b->image, .agent = b->agent, .kernel = b->kernel};
+	_cleanup_guest_ struct img_guest g = {0};
 	char path[96];
 	int fd;
 
@@ -227,7 +227,7 @@ static void damage_is_found_and_repaired(void **state)
 static void a_directory_with_other_things_is_not_replaced(void **state)
 {
 	const struct bench *b = *state;
-	struct img_guest_build how = { .dir = b->dir, .agent = b->agent, .kernel = b->kernel };
+	struct img_guest_build how = {.dir = b->dir, .agent = b->agent, .kernel = b->kernel};
 
 	assert_int_equal(build(&how, NULL), -ENOTEMPTY);
 	how.dir = "/";
@@ -238,7 +238,7 @@ static void a_directory_with_other_things_is_not_replaced(void **state)
 static void what_a_killed_build_left_is_removed_but_not_one_at_work(void **state)
 {
 	const struct bench *b = *state;
-	struct img_guest_build how = { .dir = b->image, .agent = b->agent, .kernel = b->kernel };
+	struct img_guest_build how = {.dir = b->image, .agent = b->agent, .kernel = b->kernel};
 	char stale[96], busy[96];
 	int fd;
 
@@ -257,7 +257,7 @@ static void what_a_killed_build_left_is_removed_but_not_one_at_work(void **state
 static void a_dynamic_agent_is_refused(void **state)
 {
 	const struct bench *b = *state;
-	struct img_guest_build how = { .dir = b->image, .agent = b->agent, .kernel = b->kernel };
+	struct img_guest_build how = {.dir = b->image, .agent = b->agent, .kernel = b->kernel};
 	struct sample agent = sample_elf(SAMPLE_INTERP);
 
 	sample_write(agent, b->agent);
@@ -267,8 +267,8 @@ static void a_dynamic_agent_is_refused(void **state)
 
 static void an_initramfs_gives_its_modules_back(void **state)
 {
-	struct img_ko_set in = { 0 }, out = { 0 };
-	size_t order[] = { 1, 0 }, n;
+	struct img_ko_set in = {0}, out = {0};
+	size_t order[] = {1, 0}, n;
 	size_t *read_order = NULL;
 	int fd = memfd_create("initrd", MFD_CLOEXEC);
 	struct sample a = sample_ko("b", "v"), b = sample_ko("", "v");
@@ -297,12 +297,11 @@ static void sha256_gives_the_standards_examples(void **state)
 		size_t repeat;
 		const char *sum;
 	} cases[] = {
-		{ "", 1, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" },
-		{ "abc", 1, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" },
-		{ "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq", 1,
-		  "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1" },
-		{ "a", 1000000,
-		  "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0" },
+		{"", 1, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
+		{"abc", 1, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"},
+		{"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq", 1,
+		 "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"},
+		{"a", 1000000, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"},
 	};
 
 	for (size_t i = 0; i < RSM_ARRAY_SIZE(cases); i++) {

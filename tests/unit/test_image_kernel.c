@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const int filters[] = { ARCHIVE_FILTER_NONE, ARCHIVE_FILTER_GZIP, ARCHIVE_FILTER_XZ,
-			       ARCHIVE_FILTER_ZSTD, ARCHIVE_FILTER_LZ4,	 ARCHIVE_FILTER_BZIP2,
-			       ARCHIVE_FILTER_LZMA };
+static const int filters[] = {ARCHIVE_FILTER_NONE, ARCHIVE_FILTER_GZIP, ARCHIVE_FILTER_XZ,
+			      ARCHIVE_FILTER_ZSTD, ARCHIVE_FILTER_LZ4,  ARCHIVE_FILTER_BZIP2,
+			      ARCHIVE_FILTER_LZMA};
 
 static void an_elf_kernel_with_a_pvh_note_is_taken_as_it_is(void **state)
 {

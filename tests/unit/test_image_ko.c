@@ -24,13 +24,13 @@ static void module_names_come_from_file_names(void **state)
 	static const struct {
 		const char *file, *name;
 	} cases[] = {
-		{ "fuse.ko", "fuse" },
-		{ "a/b/virtio-rng.ko", "virtio_rng" },
-		{ "fuse.ko.xz", "fuse" },
-		{ "fuse.kox", NULL },
-		{ ".ko", NULL },
-		{ "modules.dep", NULL },
-		{ "a.ko/modules.dep", NULL },
+		{"fuse.ko", "fuse"},
+		{"a/b/virtio-rng.ko", "virtio_rng"},
+		{"fuse.ko.xz", "fuse"},
+		{"fuse.kox", NULL},
+		{".ko", NULL},
+		{"modules.dep", NULL},
+		{"a.ko/modules.dep", NULL},
 	};
 	char name[IMG_KO_NAME_MAX], longest[IMG_KO_NAME_MAX + 8];
 
@@ -47,7 +47,7 @@ static void module_names_come_from_file_names(void **state)
 static void a_module_tells_what_it_depends_on_and_its_kernel(void **state)
 {
 	struct sample s = sample_ko("virtio,virtio-ring", SAMPLE_VERSION);
-	struct img_ko ko = { .name = "x", .data = s.data, .len = s.len };
+	struct img_ko ko = {.name = "x", .data = s.data, .len = s.len};
 
 	assert_int_equal(img_ko_read(&ko, NULL), 0);
 	assert_string_equal(ko.depends, "virtio,virtio_ring");
@@ -61,7 +61,7 @@ static void a_module_cut_off_anywhere_is_refused(void **state)
 
 	for (size_t len = 0; len < s.len; len++) {
 		uint8_t *exact = malloc(len ? len : 1);
-		struct img_ko ko = { .name = "x", .data = exact, .len = len };
+		struct img_ko ko = {.name = "x", .data = exact, .len = len};
 
 		assert_non_null(exact);
 		memcpy(exact, s.data, len);
@@ -73,7 +73,7 @@ static void a_module_cut_off_anywhere_is_refused(void **state)
 
 static void dependencies_load_before_what_needs_them(void **state)
 {
-	struct img_ko_set set = { 0 };
+	struct img_ko_set set = {0};
 	size_t order[4], n = 0;
 
 	assert_int_equal(add(&set, "fs", "bus,core"), 0);
@@ -92,7 +92,7 @@ static void dependencies_load_before_what_needs_them(void **state)
 static void a_missing_dependency_is_named(void **state)
 {
 	struct rsm_error err = RSM_ERROR_INIT;
-	struct img_ko_set set = { 0 };
+	struct img_ko_set set = {0};
 	size_t order[1], n = 0;
 
 	assert_int_equal(add(&set, "fs", "bus"), 0);
@@ -105,7 +105,7 @@ static void a_missing_dependency_is_named(void **state)
 
 static void a_circle_of_dependencies_ends_with_an_error(void **state)
 {
-	struct img_ko_set set = { 0 };
+	struct img_ko_set set = {0};
 	size_t order[2], n = 0;
 
 	assert_int_equal(add(&set, "a", "b"), 0);
@@ -116,7 +116,7 @@ static void a_circle_of_dependencies_ends_with_an_error(void **state)
 
 static void a_module_is_added_once(void **state)
 {
-	struct img_ko_set set = { 0 };
+	struct img_ko_set set = {0};
 
 	assert_int_equal(add(&set, "a", ""), 0);
 	assert_int_equal(add(&set, "a", ""), -EEXIST);
