@@ -119,7 +119,7 @@ rt() {
 rtx() {
 	local want=$1
 	shift
-	run --separate-stderr rt "$@" </dev/null
+	run --separate-stderr "-$want" rt "$@" </dev/null || :
 	[ "$status" = "$want" ] && return
 	echo "$RUNTIME $*: exit status $status, expected $want" >&2
 	printf 'stdout: %s\nstderr: %s\n' "$output" "$stderr" >&2

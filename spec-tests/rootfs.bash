@@ -51,11 +51,13 @@ rootfs_into() {
 	cached "$kind" "make_$kind"
 	if [ "$kind" = busybox ] || [ "${3:-}" = copy ]; then
 		cp -a --reflink=auto "$CACHE/$kind" "$dir"
-		return
+	else
+		mkdir -p "$dir" "$dir.upper" "$dir.work"
+		mount -t overlay overlay "$dir" \
+			-o "lowerdir=$CACHE/$kind,upperdir=$dir.upper,workdir=$dir.work"
+		OUR_MOUNTS+=("$dir")
 	fi
-	mkdir -p "$dir" "$dir.upper" "$dir.work"
-	mount -t overlay -o "lowerdir=$CACHE/$kind,upperdir=$dir.upper,workdir=$dir.work" overlay "$dir"
-	OUR_MOUNTS+=("$dir")
+	cp "$RUNSM_BUILD/spec-tests/probe/probe" "$dir/bin/probe"
 }
 
 make_guest() { "$RUNTIME" guest build --output "$1"; }

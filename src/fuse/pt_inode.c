@@ -485,6 +485,13 @@ void pt_table_free(struct pt *pt)
 		if (pt->nodes.slot[s].object)
 			pt_close_fd(pt, pt->nodes.slot[s].object); /* export roots are left */
 	fsrv_slots_free(&pt->nodes);
+	fsrv_slots_free(&pt->handles);
+	while (pt->free_handles) { /* all are free after the reset */
+		struct pt_handle *h = pt->free_handles;
+
+		pt->free_handles = h->next;
+		free(h);
+	}
 	free(pt->by_id);
 	free(pt->by_name);
 	while (pt->chunks) {

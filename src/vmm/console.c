@@ -12,7 +12,7 @@
 
 #include <string.h>
 
-#define RING	 8192U
+#define RING     8192U
 #define LINE_LEN 256U
 
 struct console {

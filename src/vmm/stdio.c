@@ -65,9 +65,9 @@ static int open_own(struct stdio_relay *r, int fd)
 		  : (flags & O_ACCMODE) == O_WRONLY ? STDIO_SINK
 						    : STDIO_SOURCE | STDIO_SINK;
 	r->dirs &= allowed;
-	r->kind = S_ISSOCK(st.st_mode)				   ? KIND_SOCKET
+	r->kind = S_ISSOCK(st.st_mode)                          ? KIND_SOCKET
 		  : S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode) ? KIND_STREAM
-								   : KIND_FILE;
+								: KIND_FILE;
 	if (r->kind == KIND_STREAM) {
 		flags = r->dirs == STDIO_SOURCE ? O_RDONLY
 			: r->dirs == STDIO_SINK ? O_WRONLY
@@ -76,7 +76,8 @@ static int open_own(struct stdio_relay *r, int fd)
 		r->fd = open(path, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 		if (r->fd >= 0)
 			return 0;
-		r->kind = KIND_POLLED; /* ENXIO: a pipe without a reader, writing to it will say so */
+		r->kind =
+			KIND_POLLED; /* ENXIO: a pipe without a reader, writing to it will say so */
 	}
 	r->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	return r->fd < 0 ? -errno : 0;
@@ -84,14 +85,14 @@ static int open_own(struct stdio_relay *r, int fd)
 
 static bool ready(const struct stdio_relay *r, short events)
 {
-	struct pollfd p = { .fd = r->fd, .events = events };
+	struct pollfd p = {.fd = r->fd, .events = events};
 
 	return poll(&p, 1, 0) != 0;
 }
 
 static ssize_t do_write(struct stdio_relay *r, const struct iovec *iov, unsigned n)
 {
-	struct msghdr msg = { .msg_iov = (struct iovec *)iov, .msg_iovlen = n };
+	struct msghdr msg = {.msg_iov = (struct iovec *)iov, .msg_iovlen = n};
 	ssize_t did;
 
 	n = rsm_min(n, (unsigned)IOV_MAX);
@@ -116,7 +117,7 @@ static ssize_t do_write(struct stdio_relay *r, const struct iovec *iov, unsigned
 
 static ssize_t do_read(struct stdio_relay *r, const struct iovec *iov, unsigned n)
 {
-	struct msghdr msg = { .msg_iov = (struct iovec *)iov };
+	struct msghdr msg = {.msg_iov = (struct iovec *)iov};
 	ssize_t did;
 
 	n = rsm_min(n, (unsigned)IOV_MAX);
@@ -147,8 +148,8 @@ static void watch(struct stdio_relay *r)
 	if (!r->source)
 		return;
 	/*
-	 * A sink is watched for the loss of its reader even while nothing is to be written; a source
-	 * that waits is not watched at all, because its hang-up would come again and again.
+	 * A sink is watched for the loss of its reader even while nothing is to be written; a
+	 * source that waits is not watched at all, because its hang-up would come again and again.
 	 */
 	if (events || (r->dirs == STDIO_SINK && r->stream))
 		(void)rsm_source_set_events(r->source, events);

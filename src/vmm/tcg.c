@@ -9,8 +9,8 @@
  *	  here ─────────────────────── pipe ────────── stderr                (its last line)
  *	  here ─────────────────────── pidfd
  *
- * Guest memory is a memfd that QEMU makes and hands over by vhost-user. QEMU gets exactly these fds,
- * and dies with us (PR_SET_PDEATHSIG), or with machine_free(). It ends by itself when the guest
+ * Guest memory is a memfd that QEMU makes and hands over by vhost-user. QEMU gets exactly these
+ *fds, and dies with us (PR_SET_PDEATHSIG), or with machine_free(). It ends by itself when the guest
  * resets or powers off (-no-reboot).
  */
 #include "vmm/machine.h"
@@ -32,18 +32,18 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-#define DEVICES_MAX	 8
-#define STDERR_MAX	 2048
-#define DEFAULT_QEMU	 "qemu-system-x86_64"
+#define DEVICES_MAX  8
+#define STDERR_MAX   2048
+#define DEFAULT_QEMU "qemu-system-x86_64"
 /* The second line is what makes it fast under emulation, see docs/guest-boot.md. */
 #define BASE_CMDLINE                                                                               \
 	"console=ttyS0 quiet panic=-1 reboot=t rdinit=/init"                                       \
 	" mitigations=off no_timer_check cryptomgr.notests"
-#define FIRST_FD	 3 /* QEMU's fds after stdio: console, QMP, one per device */
-#define FD_CONSOLE	 FIRST_FD
-#define FD_QMP		 (FIRST_FD + 1)
-#define FD_DEVICE(i)	 (FIRST_FD + 2 + (i))
-#define ARGS_MAX	 64
+#define FIRST_FD     3 /* QEMU's fds after stdio: console, QMP, one per device */
+#define FD_CONSOLE   FIRST_FD
+#define FD_QMP       (FIRST_FD + 1)
+#define FD_DEVICE(i) (FIRST_FD + 2 + (i))
+#define ARGS_MAX     64
 
 struct tcg;
 
@@ -116,8 +116,9 @@ static int add_device_args(struct tcg *t, size_t i, struct rsm_error *err)
 	switch (d->ops->device_id) {
 	case VIRTIO_ID_FS:
 		d->ops->read_config(d, 0, &fs, sizeof(fs));
-		add_arg(t, "vhost-user-fs-device,chardev=dev%zu,tag=%.*s,num-request-queues=%u,"
-			   "queue-size=%u",
+		add_arg(t,
+			"vhost-user-fs-device,chardev=dev%zu,tag=%.*s,num-request-queues=%u,"
+			"queue-size=%u",
 			i, (int)sizeof(fs.tag), (const char *)fs.tag, d->nqueues - 1,
 			d->ops->queue_size);
 		return 0;
@@ -135,11 +136,10 @@ static void add_cmdline(struct tcg *t, const struct machine_config *config, bool
 
 	add_arg(t, "-append");
 	add_arg(t, "%s%s tsc_early_khz=%u%s%s", BASE_CMDLINE,
-		acpi		     ? ""
+		acpi                 ? ""
 		: config->vcpus == 1 ? " acpi=off noapictimer"
 				     : " acpi=off",
-		tcg_tsc_khz(&t->tsc_start),
-		*added ? " " : "", added);
+		tcg_tsc_khz(&t->tsc_start), *added ? " " : "", added);
 }
 
 static int build_args(struct tcg *t, const struct machine_config *config, struct rsm_error *err)
@@ -370,9 +370,9 @@ static int tcg_create(struct rsm_loop *loop, const struct machine_config *config
 
 static int spawn(struct tcg *t, int stderr_fd, struct rsm_error *err)
 {
-	int fds[FIRST_FD + 2 + DEVICES_MAX] = { -1, -1, stderr_fd, t->console_fd, t->qmp_fd };
+	int fds[FIRST_FD + 2 + DEVICES_MAX] = {-1, -1, stderr_fd, t->console_fd, t->qmp_fd};
 	const char *argv[ARGS_MAX + 1];
-	struct rsm_spawn how = { .argv = argv, .fds = fds, .nfds = FD_DEVICE(t->ndevices) };
+	struct rsm_spawn how = {.argv = argv, .fds = fds, .nfds = FD_DEVICE(t->ndevices)};
 	const char *arg = t->text.data;
 
 	for (size_t i = 0; i < t->nargs; i++, arg += strlen(arg) + 1)

@@ -12,7 +12,7 @@
 #include <x86intrin.h>
 
 #define KERNEL_MAX (512L << 20)
-#define SPAN_NS	   2000000U
+#define SPAN_NS    2000000U
 #define READINGS   5
 
 int tcg_kernel_wants_acpi(const char *path)

@@ -3,8 +3,8 @@
  * The device: takes packets off the tx queue, puts packets on the rx queue.
  *
  * A kick of either queue, and everything an endpoint does, ends in vsock_leave(): what streams owe
- * is sent as far as there are rx buffers, then the guest is notified once. Only when the guest's own
- * packets make us owe more RSTs than fit in @rsts is tx left alone until rx buffers come.
+ * is sent as far as there are rx buffers, then the guest is notified once. Only when the guest's
+ * own packets make us owe more RSTs than fit in @rsts is tx left alone until rx buffers come.
  */
 #include "vmm/vsock.h"
 
@@ -20,7 +20,7 @@
 #include <sys/eventfd.h>
 
 #define QUEUE_SIZE 256
-#define TX_MAX	   128 /* packets per round of the loop: others want their turn */
+#define TX_MAX     128 /* packets per round of the loop: others want their turn */
 
 static struct vsock *from_vdev(struct vdev *d)
 {
@@ -74,7 +74,7 @@ static unsigned slice(struct iovec *out, const struct iovec *in, unsigned n, siz
 			continue;
 		}
 		here = rsm_min(here - skip, len);
-		out[k++] = (struct iovec){ (uint8_t *)in[i].iov_base + skip, here };
+		out[k++] = (struct iovec){(uint8_t *)in[i].iov_base + skip, here};
 		skip = 0;
 		len -= here;
 		*room += here;
@@ -263,7 +263,7 @@ static int packet(struct vsock *v, const struct virtq_req *req)
 static void serve_tx(struct vsock *v)
 {
 	struct virtq *vq = &v->vdev.vq[VSOCK_Q_TX];
-	struct virtq_req req = { .iov = v->iov };
+	struct virtq_req req = {.iov = v->iov};
 	int ret = 1, budget = TX_MAX;
 
 	v->tx_stalled = false;
@@ -319,7 +319,7 @@ static void rx_kicked(void *cookie, int fd, uint32_t events)
 
 static void read_config(struct vdev *d, uint32_t offset, void *buf, uint32_t len)
 {
-	struct virtio_vsock_config config = { .guest_cid = htole64(VSOCK_GUEST_CID) };
+	struct virtio_vsock_config config = {.guest_cid = htole64(VSOCK_GUEST_CID)};
 
 	memcpy(buf, (const uint8_t *)&config + offset, len);
 }

@@ -30,13 +30,13 @@ struct vsock;
 struct vsock_stream;
 
 /* What is kept for a stream whose endpoint does not take its data, bytes; our buf_alloc. */
-#define VSOCK_BUF_ALLOC (256U << 10)
+#define VSOCK_BUF_ALLOC    (256U << 10)
 /* Streams at a time; more are refused. */
-#define VSOCK_STREAMS_MAX 8192
+#define VSOCK_STREAMS_MAX  8192
 /* vsock_expect() hands out ports from here up. */
 #define VSOCK_PORT_DYNAMIC 0x10000U
 /* The guest's context id. Nobody but this process sees it: every VM has the same. */
-#define VSOCK_GUEST_CID 3U
+#define VSOCK_GUEST_CID    3U
 
 /**
  * struct vsock_stream_ops - Host end of a stream

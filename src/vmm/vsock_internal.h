@@ -24,10 +24,10 @@
 #include <linux/virtio_vsock.h>
 #include <sys/queue.h>
 
-#define VSOCK_HOST_CID	   2U
+#define VSOCK_HOST_CID     2U
 #define VSOCK_HASH_BUCKETS 256U
-#define VSOCK_PORTS_MAX	   16384U
-#define VSOCK_RSTS_MAX	   64U
+#define VSOCK_PORTS_MAX    16384U
+#define VSOCK_RSTS_MAX     64U
 
 enum { VSOCK_Q_RX, VSOCK_Q_TX, VSOCK_Q_EVENT, VSOCK_NQUEUES };
 
@@ -103,7 +103,7 @@ struct vsock {
 	struct vsock_stream_queue due;
 	struct vsock_stream_stack dead;
 	struct vsock_port_list ports[VSOCK_HASH_BUCKETS];
-	struct iovec iov[VIRTQ_SEGS_MAX];    /* of the packet being handled */
+	struct iovec iov[VIRTQ_SEGS_MAX]; /* of the packet being handled */
 	struct iovec payload[VIRTQ_SEGS_MAX];
 	struct iovec rx_iov[VIRTQ_SEGS_MAX]; /* of the rx buffer being filled */
 	struct iovec rx_payload[VIRTQ_SEGS_MAX];

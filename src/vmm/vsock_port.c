@@ -15,8 +15,8 @@ struct vsock_port *vsock_port_find(struct vsock *v, uint32_t port)
 	struct vsock_port *p;
 
 	LIST_FOREACH(p, bucket(v, port), hash)
-		if (p->port == port)
-			return p;
+	if (p->port == port)
+		return p;
 	return NULL;
 }
 

@@ -2,8 +2,8 @@
 /*
  * One stream: credit, shutdown, buffering.
  *
- *	established ──guest: RST, both SHUTDOWNs──▶ gone ──buffer empty──▶ closed ──nothing owed──▶ dead
- *	     └──────────────owner: vsock_stream_close()───────────────────▶
+ *	established ──guest: RST, both SHUTDOWNs──▶ gone ──buffer empty──▶ closed ──nothing owed──▶
+ *dead └──────────────owner: vsock_stream_close()───────────────────▶
  *
  * Both SHUTDOWN flags of the guest (it closed its socket) are answered with RST at once; what it
  * sent before is still delivered: a "gone" stream is one that exists only on our side.
@@ -18,8 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BUF_MIN	 4096U
-#define PUMP_MAX 32 /* packets per readiness of a source: others want their turn */
+#define BUF_MIN     4096U
+#define PUMP_MAX    32 /* packets per readiness of a source: others want their turn */
 /* The guest is told of freed buffer space in steps of this, bytes. */
 #define CREDIT_STEP (VSOCK_BUF_ALLOC / 4)
 
@@ -33,8 +33,8 @@ struct vsock_stream *vsock_stream_find(struct vsock *v, uint32_t guest_port, uin
 	struct vsock_stream *s;
 
 	LIST_FOREACH(s, bucket(v, guest_port, host_port), hash)
-		if (s->guest_port == guest_port && s->host_port == host_port)
-			return s;
+	if (s->guest_port == guest_port && s->host_port == host_port)
+		return s;
 	return NULL;
 }
 
@@ -107,8 +107,8 @@ static unsigned kept_iov(const struct vsock_stream *s, uint32_t len, struct iove
 {
 	uint32_t first = rsm_min(len, s->buf_size - s->buf_head);
 
-	iov[0] = (struct iovec){ s->buf + s->buf_head, first };
-	iov[1] = (struct iovec){ s->buf, len - first };
+	iov[0] = (struct iovec){s->buf + s->buf_head, first};
+	iov[1] = (struct iovec){s->buf, len - first};
 	return len > first ? 2 : 1;
 }
 
@@ -356,9 +356,9 @@ static void fill_header(struct vsock_stream *s, struct virtio_vsock_hdr *hdr, un
 int vsock_stream_send_pending(struct vsock_stream *s)
 {
 	/* RESPONSE has to come first, and RST last; every packet tells our credit. */
-	static const unsigned order[] = { VIRTIO_VSOCK_OP_RESPONSE, VIRTIO_VSOCK_OP_CREDIT_REQUEST,
-					  VIRTIO_VSOCK_OP_SHUTDOWN, VIRTIO_VSOCK_OP_CREDIT_UPDATE,
-					  VIRTIO_VSOCK_OP_RST };
+	static const unsigned order[] = {VIRTIO_VSOCK_OP_RESPONSE, VIRTIO_VSOCK_OP_CREDIT_REQUEST,
+					 VIRTIO_VSOCK_OP_SHUTDOWN, VIRTIO_VSOCK_OP_CREDIT_UPDATE,
+					 VIRTIO_VSOCK_OP_RST};
 
 	for (unsigned i = 0; s->pending && i < RSM_ARRAY_SIZE(order); i++) {
 		struct virtio_vsock_hdr hdr;
@@ -469,8 +469,7 @@ void vsock_stream_packet(struct vsock_stream *s, const struct virtio_vsock_hdr *
 	s->peer_fwd_cnt = le32toh(hdr->fwd_cnt);
 	switch (le16toh(hdr->op)) {
 	case VIRTIO_VSOCK_OP_RST:
-		vsock_stream_lost(
-			s, s->guest_shut & VIRTIO_VSOCK_SHUTDOWN_SEND ? 0 : -ECONNRESET);
+		vsock_stream_lost(s, s->guest_shut & VIRTIO_VSOCK_SHUTDOWN_SEND ? 0 : -ECONNRESET);
 		return;
 	case VIRTIO_VSOCK_OP_SHUTDOWN:
 		s->guest_shut |= le32toh(hdr->flags) & VSOCK_SHUT_BOTH;

@@ -13,12 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #define FG_QSIZE  64
-#define FG_MEM	  (8U << 20)
+#define FG_MEM    (8U << 20)
 #define FG_RX_BUF 4096U /* payload room of one rx buffer, bytes */
-#define FG_RING	  0x4000U
+#define FG_RING   0x4000U
 #define FG_RX_AT  0x100000U
 #define FG_TX_AT  0x200000U
 #define FG_TX_BUF 0x10400U
@@ -63,12 +64,12 @@ static inline void fg_publish(struct fake_guest *g, unsigned q, uint16_t head)
 
 static inline void fg_start(struct fake_guest *g)
 {
-	struct gmem_region r = { .len = FG_MEM, .fd = -1 };
+	struct gmem_region r = {.len = FG_MEM, .fd = -1};
 	struct vdev *d;
 
 	memset(g, 0, sizeof(*g));
-	g->ram = aligned_alloc(4096, FG_MEM);
-	memset(g->ram, 0, FG_MEM);
+	g->ram = mmap(NULL, FG_MEM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(g->ram, MAP_FAILED);
 	r.host = g->ram;
 	assert_int_equal(gmem_add(&g->mem, &r), 0);
 	assert_int_equal(rsm_loop_new(&g->loop), 0);
@@ -90,13 +91,13 @@ static inline void fg_start(struct fake_guest *g)
 static inline void fg_stop(struct fake_guest *g)
 {
 	struct vdev *d = vsock_vdev(g->vsock);
-	int fds[] = { d->vq[0].kick_fd, d->vq[0].call_fd, d->vq[1].kick_fd, d->vq[1].call_fd };
+	int fds[] = {d->vq[0].kick_fd, d->vq[0].call_fd, d->vq[1].kick_fd, d->vq[1].call_fd};
 
 	vsock_free(g->vsock);
 	for (unsigned i = 0; i < 4; i++)
 		close(fds[i]);
 	rsm_loop_free(g->loop);
-	free(g->ram);
+	munmap(g->ram, FG_MEM);
 }
 
 /* Offer @n rx buffers, each a header segment and a payload segment as Linux does. */
@@ -107,10 +108,9 @@ static inline void fg_give_rx(struct fake_guest *g, unsigned n)
 		uint64_t at = FG_RX_AT + i * (FG_RX_BUF + 64);
 
 		fg_desc(g, 0)[2 * i] = (struct vring_desc){
-			at, 44, VRING_DESC_F_WRITE | VRING_DESC_F_NEXT, (uint16_t)(2 * i + 1)
-		};
+			at, 44, VRING_DESC_F_WRITE | VRING_DESC_F_NEXT, (uint16_t)(2 * i + 1)};
 		fg_desc(g, 0)[2 * i + 1] =
-			(struct vring_desc){ at + 44, FG_RX_BUF, VRING_DESC_F_WRITE, 0 };
+			(struct vring_desc){at + 44, FG_RX_BUF, VRING_DESC_F_WRITE, 0};
 		fg_publish(g, 0, (uint16_t)(2 * i));
 	}
 	fg_run(g);
@@ -124,7 +124,7 @@ static inline void fg_send_raw(struct fake_guest *g, const void *packet, uint32_
 
 	assert_true(len <= FG_TX_BUF);
 	memcpy(g->ram + at, packet, len);
-	fg_desc(g, 1)[i] = (struct vring_desc){ at, len, 0, 0 };
+	fg_desc(g, 1)[i] = (struct vring_desc){at, len, 0, 0};
 	fg_publish(g, 1, (uint16_t)i);
 }
 

@@ -72,8 +72,8 @@ static void a_pipe_gets_all_at_the_speed_of_its_reader(void **state)
 	assert_false(stdio_relay_done(relay, sizeof(big)));
 	fg_send(&g, FROM, port, VIRTIO_VSOCK_OP_SHUTDOWN, 3, NULL, 0);
 	for (;;) {
-		ssize_t n = read(fds[0], got + len, sizeof(got) - len < 10000 ? sizeof(got) - len
-									      : 10000);
+		ssize_t n = read(fds[0], got + len,
+				 sizeof(got) - len < 10000 ? sizeof(got) - len : 10000);
 		fg_run(&g);
 		if (n <= 0 || len + (size_t)n == sizeof(got)) {
 			len += n > 0 ? (size_t)n : 0;

@@ -424,10 +424,13 @@ static void unknown_operations_and_spoofed_addresses_are_answered_with_rst(void 
 
 static void a_length_beyond_the_chain_resets_the_stream(void **state)
 {
-	struct virtio_vsock_hdr hdr = { .src_cid = htole64(3), .dst_cid = htole64(2),
-					.src_port = htole32(FROM), .dst_port = htole32(PORT),
-					.len = htole32(0xffffffff), .type = htole16(1),
-					.op = htole16(VIRTIO_VSOCK_OP_RW) };
+	struct virtio_vsock_hdr hdr = {.src_cid = htole64(3),
+				       .dst_cid = htole64(2),
+				       .src_port = htole32(FROM),
+				       .dst_port = htole32(PORT),
+				       .len = htole32(0xffffffff),
+				       .type = htole16(1),
+				       .op = htole16(VIRTIO_VSOCK_OP_RW)};
 
 	connect_stream();
 	fg_send_raw(&g, &hdr, sizeof(hdr));
@@ -461,7 +464,7 @@ static void an_rx_buffer_too_small_for_a_packet_fails_the_device(void **state)
 {
 	vsock_vdev(g.vsock)->needs_reset = needs_reset;
 	failed = false;
-	fg_desc(&g, 0)[0] = (struct vring_desc){ FG_RX_AT, 44, VRING_DESC_F_WRITE, 0 };
+	fg_desc(&g, 0)[0] = (struct vring_desc){FG_RX_AT, 44, VRING_DESC_F_WRITE, 0};
 	fg_publish(&g, 0, 0);
 	fg_send(&g, FROM, PORT, VIRTIO_VSOCK_OP_REQUEST, 0, NULL, 0);
 	assert_true(failed);

@@ -15,7 +15,7 @@
 #include <sys/socket.h>
 
 #define SOCKET_NAME "control.sock"
-#define BACKLOG	    64
+#define BACKLOG     64
 
 /* A call handed on: @after is told of success before the answer goes back. */
 struct forwarded {
@@ -44,7 +44,7 @@ static void forward(struct sandbox *s, struct ttrpc_call *call, const char *meth
 	int r = -ENOMEM;
 
 	if (f) {
-		*f = (struct forwarded){ .sandbox = s, .call = call, .after = after };
+		*f = (struct forwarded){.sandbox = s, .call = call, .after = after};
 		r = sandbox_call_agent(s, method, request, forward_done, f);
 	}
 	if (r < 0) {
@@ -266,13 +266,14 @@ static void change(struct client *client, struct ttrpc_call *call, const Protobu
 	if (!check(s, call, ((const Runsm__ContainerRequest *)message)->id))
 		return;
 	if (s->status != from || s->pausing) {
-		ttrpc_fail(call, EINVAL, from == RUNSM__STATUS__RUNNING ? "container not running"
-									: "container not paused");
+		ttrpc_fail(call, EINVAL,
+			   from == RUNSM__STATUS__RUNNING ? "container not running"
+							  : "container not paused");
 		return;
 	}
 	c = malloc(sizeof(*c));
 	if (c) {
-		*c = (struct change){ .sandbox = s, .call = call, .to = to };
+		*c = (struct change){.sandbox = s, .call = call, .to = to};
 		r = to == RUNSM__STATUS__PAUSED ? machine_pause(s->machine, changed, c)
 						: machine_resume(s->machine, changed, c);
 	}
@@ -302,7 +303,8 @@ static void client_free(struct client *client)
 	struct sandbox *s = client->sandbox;
 	struct process *p;
 
-	LIST_FOREACH(p, &s->processes, entry) {
+	LIST_FOREACH(p, &s->processes, entry)
+	{
 		if (p->owner != client)
 			continue;
 		p->owner = NULL;
@@ -323,15 +325,15 @@ static void client_closed(void *cookie, struct ttrpc_conn *conn, int error)
 }
 
 static const struct ttrpc_method methods[] = {
-	{ "runsm.Sandbox", "State", &runsm__container_request__descriptor, do_state },
-	{ "runsm.Sandbox", "Start", &runsm__container_request__descriptor, do_start },
-	{ "runsm.Sandbox", "Exec", &runsm__exec_request__descriptor, do_exec },
-	{ "runsm.Sandbox", "Wait", &runsm__process_request__descriptor, do_wait },
-	{ "runsm.Sandbox", "Signal", &runsm__signal_request__descriptor, do_signal },
-	{ "runsm.Sandbox", "Resize", &runsm__resize_request__descriptor, do_resize },
-	{ "runsm.Sandbox", "Processes", &runsm__container_request__descriptor, do_processes },
-	{ "runsm.Sandbox", "Pause", &runsm__container_request__descriptor, do_pause },
-	{ "runsm.Sandbox", "Resume", &runsm__container_request__descriptor, do_resume },
+	{"runsm.Sandbox", "State", &runsm__container_request__descriptor, do_state},
+	{"runsm.Sandbox", "Start", &runsm__container_request__descriptor, do_start},
+	{"runsm.Sandbox", "Exec", &runsm__exec_request__descriptor, do_exec},
+	{"runsm.Sandbox", "Wait", &runsm__process_request__descriptor, do_wait},
+	{"runsm.Sandbox", "Signal", &runsm__signal_request__descriptor, do_signal},
+	{"runsm.Sandbox", "Resize", &runsm__resize_request__descriptor, do_resize},
+	{"runsm.Sandbox", "Processes", &runsm__container_request__descriptor, do_processes},
+	{"runsm.Sandbox", "Pause", &runsm__container_request__descriptor, do_pause},
+	{"runsm.Sandbox", "Resume", &runsm__container_request__descriptor, do_resume},
 };
 
 static const struct ttrpc_server server = {

@@ -75,16 +75,16 @@ static int open_trace(const char *trace, int *fd, struct rsm_error *err)
 	if (!*trace)
 		return 0;
 	*fd = strcmp(trace, "stderr") == 0
-		     ? fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3)
-		     : open(trace, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0600);
+		      ? fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3)
+		      : open(trace, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0600);
 	return *fd < 0 ? rsm_fail_errno(err, errno, "open FUSE trace '%s'", trace) : 0;
 }
 
 static int make_device(struct exports *x, const struct fsrv_export *list, struct vdev **ret,
 		       struct rsm_error *err)
 {
-	struct fsrv_options session = { .cache = FSRV_CACHE_ALWAYS, .trace_fd = x->trace_fd };
-	struct virtiofs_options device = { .tag = FS_TAG, .request_queues = 1 };
+	struct fsrv_options session = {.cache = FSRV_CACHE_ALWAYS, .trace_fd = x->trace_fd};
+	struct virtiofs_options device = {.tag = FS_TAG, .request_queues = 1};
 	int r = fsrv_passthrough_new(list, x->n, &x->fs, err);
 
 	if (r < 0)

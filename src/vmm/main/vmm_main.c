@@ -21,8 +21,9 @@
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 
-/* What init gets when we do; SIGWINCH is the terminal's. SIGKILL needs no help: QEMU dies with us. */
-static const int forwarded[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH };
+/* What init gets when we do; SIGWINCH is the terminal's. SIGKILL needs no help: QEMU dies with us.
+ */
+static const int forwarded[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
 
 static void signalled(void *cookie, int fd, uint32_t events)
 {
@@ -35,12 +36,13 @@ static void signalled(void *cookie, int fd, uint32_t events)
 		} else if (s->init_pid) {
 			sandbox_signal_init(s, (int)info.ssi_signo);
 		} else {
-			struct rsm_error err = { .code = EINTR,
-						 .exit_status = 128 + (int)info.ssi_signo };
+			struct rsm_error err = {.code = EINTR,
+						.exit_status = 128 + (int)info.ssi_signo};
 
-			(void)rsm_format(err.message, sizeof(err.message),
-					 "killed by signal %u while the container was being created",
-					 info.ssi_signo);
+			(void)rsm_format(
+				err.message, sizeof(err.message),
+				"killed by signal %u while the container was being created",
+				info.ssi_signo);
 			sandbox_fail(s, &err);
 		}
 	}

@@ -18,9 +18,9 @@
 #include <string.h>
 
 /* A reader that takes nothing for so long keeps no ended process from being reported. */
-#define STALL_NS (10ULL * 1000000000)
+#define STALL_NS   (10ULL * 1000000000)
 /* How long init's report waits for those of other processes, which ended with it. */
-#define OTHERS_NS (1000000000ULL)
+#define OTHERS_NS  (1000000000ULL)
 #define RECHECK_NS 100000000ULL
 
 int process_new(struct sandbox *s, const char *exec_id, struct process **ret)
@@ -69,8 +69,8 @@ struct process *process_find(struct sandbox *s, const char *exec_id)
 	struct process *p;
 
 	LIST_FOREACH(p, &s->processes, entry)
-		if (strcmp(p->exec_id, exec_id) == 0)
-			return p;
+	if (strcmp(p->exec_id, exec_id) == 0)
+		return p;
 	return NULL;
 }
 
@@ -113,17 +113,17 @@ int process_add_stdio(struct process *p, Runsm__Stdio *stdio, const int *fds, si
 		unsigned dirs;
 		struct stdio_relay **relay;
 	} fixed[] = {
-		{ &stdio->stdin_port, STDIO_SOURCE, NULL },
-		{ &stdio->stdout_port, STDIO_SINK, &p->out },
-		{ &stdio->stderr_port, STDIO_SINK, &p->err },
-		{ &stdio->tty_port, STDIO_SOURCE | STDIO_SINK, &p->tty },
+		{&stdio->stdin_port, STDIO_SOURCE, NULL},
+		{&stdio->stdout_port, STDIO_SINK, &p->out},
+		{&stdio->stderr_port, STDIO_SINK, &p->err},
+		{&stdio->tty_port, STDIO_SOURCE | STDIO_SINK, &p->tty},
 	};
 	size_t next = 0;
 
 	for (size_t i = 0; i < RSM_ARRAY_SIZE(fixed) + stdio->n_extra; i++) {
 		bool extra = i >= RSM_ARRAY_SIZE(fixed);
-		uint32_t *port = extra ? &stdio->extra[i - RSM_ARRAY_SIZE(fixed)]->port
-				       : fixed[i].port;
+		uint32_t *port =
+			extra ? &stdio->extra[i - RSM_ARRAY_SIZE(fixed)]->port : fixed[i].port;
 		int r;
 
 		if (*port == 0)
@@ -174,6 +174,20 @@ static void report(struct process *p)
 	}
 }
 
+void processes_end(struct sandbox *s)
+{
+	struct process *p;
+
+	LIST_FOREACH(p, &s->processes, entry)
+	{
+		if (p->reported || p->starting)
+			continue;
+		if (!p->ended)
+			p->result.status = 128 + SIGKILL; /* the VM's end is theirs */
+		report(p);
+	}
+}
+
 /* Is anybody still to be told of a process's end? */
 static bool others_pending(struct sandbox *s)
 {
@@ -182,8 +196,8 @@ static bool others_pending(struct sandbox *s)
 	if (rsm_now_ns() - s->init->stalled_ns > OTHERS_NS)
 		return false;
 	LIST_FOREACH(p, &s->processes, entry)
-		if (!p->reported && !SLIST_EMPTY(&p->waiters))
-			return true;
+	if (!p->reported && !SLIST_EMPTY(&p->waiters))
+		return true;
 	return false;
 }
 

@@ -12,8 +12,8 @@
 
 #define DEFAULT_BOOT_MS 60000U
 /* When the agent's connection breaks, the machine's end is the better story, if it comes soon. */
-#define AGENT_LOST_NS 500000000ULL
-#define CONSOLE_LINES 12U
+#define AGENT_LOST_NS   500000000ULL
+#define CONSOLE_LINES   12U
 
 /* ---- reporting */
 
@@ -89,7 +89,7 @@ static int fail_fmt(struct sandbox *s, int code, const char *fmt, ...)
 
 static int fail_fmt(struct sandbox *s, int code, const char *fmt, ...)
 {
-	struct rsm_error err = { .code = code };
+	struct rsm_error err = {.code = code};
 	va_list ap;
 
 	va_start(ap, fmt);
@@ -105,6 +105,7 @@ void sandbox_end(struct sandbox *s)
 		return;
 	s->ended = true;
 	s->status = RUNSM__STATUS__STOPPED;
+	processes_end(s);
 	rsm_loop_stop(s->loop, s->init->result.status & 0xff);
 }
 
@@ -152,7 +153,7 @@ static void agent_closed(void *cookie, struct ttrpc_conn *conn, int error)
 		(void)rsm_loop_timer(s->loop, AGENT_LOST_NS, agent_lost, s, &s->lost_timer);
 }
 
-static const struct ttrpc_server agent_server = { .closed = agent_closed };
+static const struct ttrpc_server agent_server = {.closed = agent_closed};
 
 static void created(void *cookie, const ProtobufCMessage *reply, const struct rsm_error *err)
 {
@@ -234,7 +235,7 @@ static void machine_exited(void *cookie, const struct rsm_error *why)
 static int start_machine(struct sandbox *s, struct rsm_error *err)
 {
 	const struct machine_ops *ops = machine_find(s->config->accel);
-	struct vdev *devices[] = { s->fs, vsock_vdev(s->vsock) };
+	struct vdev *devices[] = {s->fs, vsock_vdev(s->vsock)};
 	struct machine_config config = {
 		.kernel = s->config->kernel,
 		.initrd = s->config->initrd,

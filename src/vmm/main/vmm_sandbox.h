@@ -174,6 +174,9 @@ void process_kill(struct process *p);
 /* Look, soon, which processes are done. */
 void processes_settle(struct sandbox *s);
 
+/* The VM ends: answer everybody who still waits. */
+void processes_end(struct sandbox *s);
+
 /* Answer @call when it has ended. */
 void process_wait(struct process *p, struct ttrpc_call *call);
 

@@ -49,8 +49,8 @@ static int send_master(int socket, int master, const char *name)
 static void take_size(struct sandbox *s)
 {
 	Runsm__Process *p = s->config->container->process;
-	struct winsize size = { .ws_row = (unsigned short)p->rows,
-				.ws_col = (unsigned short)p->cols };
+	struct winsize size = {.ws_row = (unsigned short)p->rows,
+			       .ws_col = (unsigned short)p->cols};
 
 	if (p->rows && p->cols) {
 		(void)ioctl(s->tty_fd, TIOCSWINSZ, &size);
