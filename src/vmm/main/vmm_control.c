@@ -192,7 +192,7 @@ static void ignore_resume(void *cookie, const struct rsm_error *err)
 
 	s->pausing = false;
 	if (!err->code)
-		s->status = RUNSM__STATUS__RUNNING;
+		s->status = s->paused_from;
 }
 
 static void do_signal(void *cookie, struct ttrpc_call *call, const ProtobufCMessage *message)
@@ -256,44 +256,49 @@ static void changed(void *cookie, const struct rsm_error *err)
 	free(c);
 }
 
-static void change(struct client *client, struct ttrpc_call *call, const ProtobufCMessage *message,
-		   Runsm__Status from, Runsm__Status to)
+static void change(struct sandbox *s, struct ttrpc_call *call, Runsm__Status to,
+		   int (*act)(struct machine *m, machine_done_fn done, void *cookie))
 {
-	struct sandbox *s = client->sandbox;
-	struct change *c;
+	struct change *c = malloc(sizeof(*c));
 	int r = -ENOMEM;
 
-	if (!check(s, call, ((const Runsm__ContainerRequest *)message)->id))
-		return;
-	if (s->status != from || s->pausing) {
-		ttrpc_fail(call, EINVAL,
-			   from == RUNSM__STATUS__RUNNING ? "container not running"
-							  : "container not paused");
-		return;
-	}
-	c = malloc(sizeof(*c));
 	if (c) {
 		*c = (struct change){.sandbox = s, .call = call, .to = to};
-		r = to == RUNSM__STATUS__PAUSED ? machine_pause(s->machine, changed, c)
-						: machine_resume(s->machine, changed, c);
+		r = act(s->machine, changed, c);
 	}
-	if (r < 0) {
-		free(c);
-		ttrpc_fail(call, -r, "the VM cannot be %s: %s",
-			   to == RUNSM__STATUS__PAUSED ? "paused" : "resumed", strerror(-r));
+	if (r == 0) {
+		s->pausing = true;
 		return;
 	}
-	s->pausing = true;
+	free(c);
+	ttrpc_fail(call, -r, "the VM cannot be paused or resumed: %s", strerror(-r));
 }
 
 static void do_pause(void *cookie, struct ttrpc_call *call, const ProtobufCMessage *message)
 {
-	change(cookie, call, message, RUNSM__STATUS__RUNNING, RUNSM__STATUS__PAUSED);
+	struct sandbox *s = ((struct client *)cookie)->sandbox;
+
+	if (!check(s, call, ((const Runsm__ContainerRequest *)message)->id))
+		return;
+	if (s->pausing ||
+	    (s->status != RUNSM__STATUS__RUNNING && s->status != RUNSM__STATUS__CREATED)) {
+		ttrpc_fail(call, EINVAL, "container not running");
+		return;
+	}
+	s->paused_from = s->status;
+	change(s, call, RUNSM__STATUS__PAUSED, machine_pause);
 }
 
 static void do_resume(void *cookie, struct ttrpc_call *call, const ProtobufCMessage *message)
 {
-	change(cookie, call, message, RUNSM__STATUS__PAUSED, RUNSM__STATUS__RUNNING);
+	struct sandbox *s = ((struct client *)cookie)->sandbox;
+
+	if (!check(s, call, ((const Runsm__ContainerRequest *)message)->id))
+		return;
+	if (s->pausing || s->status != RUNSM__STATUS__PAUSED)
+		ttrpc_fail(call, EINVAL, "container not paused");
+	else
+		change(s, call, s->paused_from, machine_resume);
 }
 
 /* ---- connections */

@@ -92,6 +92,8 @@ struct client {
 
 /**
  * struct sandbox - Everything of runsm-vmm
+ * @paused_from: status that resume goes back to
+ * @pausing:	a pause or resume is under way
  * @sync_fd:	where VmReport goes; -1 once it was written
  * @failure:	why the VM failed; code 0: it has not
  * @settle:	timer that looks whether processes are done, NULL while there is nothing to look for
@@ -100,7 +102,7 @@ struct sandbox {
 	struct rsm_loop *loop;
 	Runsm__VmConfig *config;
 	int sync_fd, state_fd, listen_fd;
-	Runsm__Status status;
+	Runsm__Status status, paused_from;
 	uint32_t init_pid;
 	bool pausing;
 	struct vsock *vsock;
