@@ -216,8 +216,8 @@ hasnt() {
 	return 1
 }
 
-# background COMMAND…: started now, killed at the end of the test; pid in $!
+# background COMMAND…: started now with the caller's stdin, killed at the end of the test; pid in $!
 background() {
-	"$@" 3>&- &
+	"$@" <&0 3>&- &
 	OUR_PIDS+=($!)
 }

@@ -1,0 +1,222 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# spec: config.md#mounts, config-linux.md#default-filesystems
+
+load helpers
+
+# add_mount DESTINATION TYPE SOURCE [OPTION…]
+add_mount() {
+	jq '.mounts += [{destination: $d, type: $t, source: $s, options: $ARGS.positional}]' \
+		--arg d "$1" --arg t "$2" --arg s "$3" "$BUNDLE/config.json" --args -- "${@:4}" \
+		>"$BUNDLE/config.json.new"
+	mv "$BUNDLE/config.json.new" "$BUNDLE/config.json"
+}
+
+# options DESTINATION: per-mount and superblock options, from inside
+mount_field() { awk -v d="$1" '$5 == d {line = $0} END {print line}' <<<"$MOUNTINFO"; }
+options() { mount_field "$1" | awk '{print "," $6 "," $NF ","}'; }
+fstype() { mount_field "$1" | sed 's/.* - //' | cut -d' ' -f1; }
+
+@test "proc, sysfs, tmpfs, devpts, mqueue: type, options, and working" {
+	bundle
+	add_mount /small tmpfs tmpfs nosuid nodev noexec size=1m mode=0711 uid=7 gid=8
+	add_mount /scratch tmpfs tmpfs
+	ctr_up
+	in_ctr cat /proc/self/mountinfo
+	MOUNTINFO=$output
+	is proc "$(fstype /proc)"
+	is sysfs "$(fstype /sys)"
+	is tmpfs "$(fstype /dev)"
+	is devpts "$(fstype /dev/pts)"
+	is tmpfs "$(fstype /dev/shm)"
+	is mqueue "$(fstype /dev/mqueue)"
+	is tmpfs "$(fstype /small)"
+	matches ',ro,.*nosuid,nodev,noexec' "$(options /sys)"
+	matches ',nosuid,noexec,.*mode=620' "$(options /dev/pts)"
+	matches 'gid=5,' "$(options /dev/pts)"
+	matches ',rw,nosuid,nodev,noexec,.*size=1024k' "$(options /small)"
+	matches ',rw,nosuid' "$(options /dev)"
+	hasnt ',(noexec|nodev)' "$(options /scratch)"
+
+	in_ctr stat -c '%a %u %g' /small
+	is "711 7 8" "$output"
+	in_ctr stat -c '%a' /dev/shm
+	is 1777 "$output"
+	run rt exec "$ID" sh -c 'head -c 2M /dev/zero >/small/f' </dev/null
+	[ "$status" != 0 ]
+	run rt exec "$ID" sh -c 'cp /bin/busybox /dev/shm/; /dev/shm/busybox true' </dev/null
+	matches '[Pp]ermission denied' "$output"
+	in_ctr sh -c 'cp /bin/busybox /scratch/; /scratch/busybox echo runs'
+	is runs "$output"
+	run rt exec "$ID" touch /sys/x </dev/null
+	[ "$status" != 0 ]
+}
+
+@test "mounts are made in order, on directories and files that are missing" {
+	bundle
+	mkdir -p "$T/a/sub" "$T/b"
+	echo a >"$T/a/f"
+	echo b >"$T/b/f"
+	echo file >"$T/file"
+	add_mount /new/place bind "$T/a" bind
+	add_mount /new/place/sub bind "$T/b" bind
+	add_mount /new/file bind "$T/file" bind
+	add_mount /new/tmp tmpfs tmpfs
+	add_mount /new/tmp/inside bind "$T/b" bind
+	sh_args 'cat /new/place/f /new/place/sub/f /new/file /new/tmp/inside/f; stat -c %F /new/file'
+	ctr_run 0
+	is "a
+b
+file
+b
+regular file" "$output"
+	# a mount over a mount hides it
+	add_mount /new/place bind "$T/b" bind
+	sh_args 'cat /new/place/f'
+	ctr_run 0
+	is b "$output"
+}
+
+@test "bind mounts of a directory: read-write and read-only, seen from both sides" {
+	bundle
+	mkdir "$T/vol" "$T/ro"
+	echo host >"$T/vol/f"
+	echo host >"$T/ro/f"
+	chown 1000:1000 "$T/vol/f"
+	chmod 666 "$T/vol/f"
+	add_mount /vol bind "$T/vol" rbind rw nosuid nodev noexec
+	add_mount /ro bind "$T/ro" bind ro
+	ctr_up
+	in_ctr cat /proc/self/mountinfo
+	MOUNTINFO=$output
+	matches ',rw,nosuid,nodev,noexec' "$(options /vol)"
+	matches ',ro,' "$(options /ro)"
+
+	in_ctr sh -c 'cat /vol/f /ro/f; stat -c "%u:%g" /vol/f; echo guest >/vol/new; echo more >>/vol/f'
+	is "host
+host
+1000:1000" "$output"
+	is guest "$(cat "$T/vol/new")"
+	is "host more" "$(tr '\n' ' ' <"$T/vol/f" | sed 's/ $//')"
+	run rt exec "$ID" sh -c 'echo x >/ro/x || echo x >>/ro/f || rm /ro/f' </dev/null
+	[ "$status" != 0 ]
+	is 3 "$(grep -ci 'read-only' <<<"$output")"
+	is host "$(cat "$T/ro/f")"
+	run rt exec "$ID" sh -c 'cp /bin/busybox /vol/b && chmod 755 /vol/b && /vol/b true' </dev/null
+	matches '[Pp]ermission denied' "$output"
+
+	# what the host changes while it runs is soon seen inside
+	echo later >"$T/vol/later"
+	echo changed >"$T/ro/f"
+	wait_for 10 eval 'rt exec "$ID" cat /vol/later 2>/dev/null | grep -q later'
+	wait_for 10 eval 'rt exec "$ID" cat /ro/f | grep -q changed'
+	rm "$T/vol/later"
+	wait_for 10 eval '! rt exec "$ID" test -e /vol/later'
+	mv "$T/vol/new" "$T/vol/renamed"
+	wait_for 10 eval 'rt exec "$ID" test -e /vol/renamed'
+}
+
+@test "a bind mount of a file shows that file only" {
+	bundle
+	mkdir "$T/dir"
+	echo one >"$T/dir/one"
+	echo secret >"$T/dir/secret"
+	echo ro >"$T/dir/ro"
+	touch "$BUNDLE/rootfs/etc/target"
+	add_mount /etc/target bind "$T/dir/one" bind
+	add_mount /etc/ro bind "$T/dir/ro" bind ro
+	ctr_up
+	in_ctr sh -c 'cat /etc/target; echo two >/etc/target; ls /etc | tr "\n" " "'
+	is "one
+group passwd ro target " "$output"
+	is two "$(cat "$T/dir/one")"
+	run rt exec "$ID" sh -c 'echo x >/etc/ro' </dev/null
+	matches '[Rr]ead-only' "$output"
+	# it can be neither removed nor replaced
+	run rt exec "$ID" sh -c 'rm /etc/target || mv /etc/passwd /etc/target' </dev/null
+	is 2 "$(grep -ci 'busy' <<<"$output")"
+	echo three >"$T/dir/one"
+	wait_for 10 eval 'rt exec "$ID" cat /etc/target | grep -q three'
+	# nor does the way up from it lead to its siblings
+	run rt exec "$ID" sh -c 'cat /etc/target/../secret /etc/secret' </dev/null
+	hasnt '^secret$' "$output"
+}
+
+@test "rbind takes the mounts below along, bind does not" {
+	bundle
+	mkdir -p "$T/vol/sub"
+	mount -t tmpfs tmpfs "$T/vol/sub"
+	OUR_MOUNTS+=("$T/vol/sub")
+	echo inner >"$T/vol/sub/f"
+	echo outer >"$T/vol/f"
+	add_mount /r bind "$T/vol" rbind
+	add_mount /b bind "$T/vol" bind
+	ctr_up
+	in_ctr sh -c 'cat /r/f /r/sub/f /b/f; ls /b/sub | wc -l; echo w >/r/sub/w'
+	is "outer
+inner
+outer
+0" "$output"
+	is w "$(cat "$T/vol/sub/w")"
+	# two files of different file systems may have one inode number
+	in_ctr sh -c 'test "$(stat -c %d:%i /r)" != "$(stat -c %d:%i /r/sub)" && echo differ'
+	is differ "$output"
+	rt delete -f "$ID"
+
+	# rro: read-only all the way down
+	cfg '.mounts |= map(select(.destination != "/r"))'
+	add_mount /r bind "$T/vol" rbind rro
+	ctr_up
+	run rt exec "$ID" sh -c 'echo x >/r/x || echo x >/r/sub/x' </dev/null
+	[ "$status" != 0 ]
+	[ ! -e "$T/vol/sub/x" ]
+}
+
+@test "a mount point cannot lead out of the root through a symlink" {
+	bundle
+	mkdir "$T/vol" "$T/victim"
+	ln -s "$T/victim" "$BUNDLE/rootfs/link"
+	ln -s ../../../../../../../../../../..$T/victim "$BUNDLE/rootfs/climb"
+	add_mount /link/made bind "$T/vol" bind
+	add_mount /climb/made2 bind "$T/vol" bind
+	run rt run --bundle "$BUNDLE" "$ID" </dev/null &
+	local pid=$!
+	sleep 0.2
+	rt kill "$ID" KILL 2>/dev/null || :
+	wait $pid || :
+	rt delete --force "$ID"
+	is "" "$(ls "$T/victim")"
+}
+
+@test "a bind mount whose source is missing is refused by name" {
+	bundle
+	add_mount /vol bind "$T/nowhere" bind
+	run rt run --bundle "$BUNDLE" "$ID" </dev/null
+	[ "$status" != 0 ]
+	matches "$T/nowhere" "$output"
+	matches 'no such file or directory|does not exist' "${output,,}"
+	nothing_left
+}
+
+@test "cgroup: the container finds its hierarchy at /sys/fs/cgroup" {
+	bundle
+	ctr_up
+	in_ctr sh -c 'ls /sys/fs/cgroup | wc -l'
+	[ "$output" -gt 0 ]
+}
+
+@test "noatime, nodiratime, relatime, strictatime are set" {
+	bundle
+	mkdir "$T/vol"
+	add_mount /noatime tmpfs tmpfs noatime
+	add_mount /strict tmpfs tmpfs strictatime
+	add_mount /rel tmpfs tmpfs relatime
+	add_mount /nodir bind "$T/vol" bind nodiratime
+	ctr_up
+	in_ctr cat /proc/self/mountinfo
+	MOUNTINFO=$output
+	matches ',noatime,' "$(options /noatime)"
+	hasnt 'atime' "$(options /strict)"
+	matches ',relatime,' "$(options /rel)"
+	matches ',nodiratime,' "$(options /nodir)"
+}

@@ -1,0 +1,192 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# process.terminal, consoleSize, --console-socket, --tty.  spec: config.md#process
+#
+# spec-tests/console.py is the other end of the terminal; what it prints goes to $T/tty.
+
+load helpers
+
+# console MODE ARG…: start console.py, with its commands coming from say()
+console() {
+	mkfifo "$T/ctl"
+	exec 8<>"$T/ctl"
+	: >"$T/tty"
+	background python3 "$SPEC_DIR/console.py" "$@" <&8
+	CONSOLE=$!
+}
+
+listen() {
+	console --listen "$T/c.sock" "$T/tty"
+	wait_for 10 test -S "$T/c.sock"
+}
+
+say() { echo "$*" >&8; }
+hex() { od -An -v -tx1 | tr -d ' \n'; }
+screen() { tr -d '\r' <"$T/tty"; }
+shows() { screen | grep -qE -e "$1"; }
+wait_shows() { wait_for 20 shows "$1" || { screen >&2; return 1; }; }
+
+tty_bundle() {
+	bundle
+	cfg '.process.terminal = true'
+}
+
+@test "create hands the terminal to the console socket, with name, size and modes" {
+	tty_bundle
+	cfg '.process.consoleSize = {height: 33, width: 121}'
+	sh_args 'test -t 0 && test -t 1 && test -t 2 && echo all ttys; stty size; tty
+		ls -l /dev/console; read line; echo "read <$line>"; exit 5'
+	listen
+	rt create --bundle "$BUNDLE" --console-socket "$T/c.sock" "$ID" </dev/null
+	rt start "$ID"
+	wait_shows "all ttys"
+	wait_shows "^33 121$"
+	wait_shows "/dev/(pts/0|console)"
+	wait_shows "^crw.*/dev/console"
+	[ -s "$T/tty.name" ]
+	say type hello
+	wait_shows "read <hello>"
+	# cooked: what is typed is echoed, a newline comes as CR LF
+	shows '^hello$'
+	grep -q $'all ttys\r$' "$T/tty"
+	wait_status stopped
+}
+
+@test "the terminal resizes, interrupts and hangs up" {
+	tty_bundle
+	sh_args 'trap "echo size \$(stty size)" WINCH; trap "echo int" INT; trap "echo hup >/hup; exit" HUP
+		echo ready; while :; do read line && echo "line $line"; done'
+	listen
+	rt create --bundle "$BUNDLE" --console-socket "$T/c.sock" "$ID" </dev/null
+	rt start "$ID"
+	wait_shows ready
+	say size 44 99
+	wait_shows "size 44 99"
+	say size 50 132
+	wait_shows "size 50 132"
+	say hex 03
+	wait_shows "^(\^C)?int$"
+	say hangup
+	wait_for 20 grep -q hup "$BUNDLE/rootfs/hup"
+	wait_status stopped
+}
+
+@test "a raw terminal passes every byte both ways" {
+	tty_bundle
+	sh_args 'stty raw -echo; echo ready; head -c 256 >/bytes; cat /bytes; sleep 1000'
+	listen
+	rt create --bundle "$BUNDLE" --console-socket "$T/c.sock" "$ID" </dev/null
+	rt start "$ID"
+	wait_shows ready
+	local all
+	all=$(printf '%02x' $(seq 0 255))
+	say hex "$all"
+	wait_for 20 eval '[ "$(tail -c 256 "$T/tty" | hex)" = '"$all"' ]'
+	is "$all" "$(hex <"$BUNDLE/rootfs/bytes")"
+}
+
+@test "long output through a terminal is complete, and so is that of a quick exit" {
+	tty_bundle
+	sh_args 'seq 1 30000; echo last'
+	listen
+	rt create --bundle "$BUNDLE" --console-socket "$T/c.sock" "$ID" </dev/null
+	rt start "$ID"
+	wait_status stopped "$ID" 60
+	wait_shows '^last$'
+	seq 1 30000 >"$T/want"
+	echo last >>"$T/want"
+	cmp "$T/want" <(screen)
+}
+
+@test "run -t in the foreground uses the caller's terminal and restores it" {
+	tty_bundle
+	sh_args 'test -t 1 && echo tty; stty size; read a; echo "a=$a"; trap "echo size \$(stty size); exit 7" WINCH
+		while :; do sleep 0.1; done'
+	cat >"$T/session" <<-EOS
+	stty rows 29 cols 111
+	stty -a >$T/before
+	$RUNTIME --root $ROOT run --bundle $BUNDLE $ID
+	rc=\$?
+	stty -a >$T/after
+	exit \$rc
+	EOS
+	console --spawn "$T/tty" -- sh "$T/session"
+	wait_shows "^29 111$"
+	shows '^tty$'
+	say type foo
+	wait_shows "a=foo"
+	say size 61 77
+	wait_shows "size 61 77"
+	local rc=0
+	wait "$CONSOLE" || rc=$?
+	is 7 $rc
+	is "$(sed 's/rows [0-9]*; columns [0-9]*//' "$T/before")" \
+		"$(sed 's/rows [0-9]*; columns [0-9]*//' "$T/after")"
+	nothing_left
+}
+
+@test "exec --tty in the foreground" {
+	bundle
+	ctr_up
+	console --spawn "$T/tty" -- "$RUNTIME" --root "$ROOT" exec --tty --env TERM=dumb "$ID" \
+		sh -c 'test -t 0 && test -t 1 && echo tty; echo $TERM; read a; echo "a=$a"; exit 9'
+	wait_shows '^tty$'
+	wait_shows '^dumb$'
+	say type bar
+	wait_shows 'a=bar'
+	local rc=0
+	wait "$CONSOLE" || rc=$?
+	is 9 $rc
+	is running "$(ctr_status)"
+}
+
+@test "exec --process with a terminal and a console socket, detached, as containerd does it" {
+	bundle
+	ctr_up
+	cat >"$T/process.json" <<-'JSON'
+	{ "terminal": true, "consoleSize": {"height": 21, "width": 42}, "cwd": "/", "user": {"uid": 1000, "gid": 1000},
+	  "args": ["sh", "-c", "stty size; id -u; read a; echo \"a=$a\""], "env": ["PATH=/bin"] }
+	JSON
+	listen
+	rt exec --process "$T/process.json" --console-socket "$T/c.sock" --detach \
+		--pid-file "$T/pid" "$ID" </dev/null >/dev/null
+	wait_shows '^21 42$'
+	wait_shows '^1000$'
+	kill -0 "$(cat "$T/pid")"
+	say type baz
+	wait_shows 'a=baz'
+	wait_for 10 eval '! kill -0 $(cat "$T/pid") 2>/dev/null'
+	is running "$(ctr_status)"
+}
+
+@test "the terminal belongs to the container's user" {
+	tty_bundle
+	cfg '.process.user = {uid: 1000, gid: 1000}'
+	sh_args 'echo via dev >/dev/tty; stat -c "owner %u" $(readlink /proc/self/fd/0)'
+	listen
+	rt create --bundle "$BUNDLE" --console-socket "$T/c.sock" "$ID" </dev/null
+	rt start "$ID"
+	wait_shows 'via dev'
+	wait_shows 'owner 1000'
+}
+
+@test "a terminal without a console socket, or the other way round, is refused" {
+	tty_bundle
+	fails 1 'console socket' create --bundle "$BUNDLE" "$ID"
+	nothing_left
+	cfg '.process.terminal = false'
+	fails 1 'console socket' create --bundle "$BUNDLE" --console-socket "$T/none" "$ID"
+	cfg '.process.terminal = true'
+	run rt create --bundle "$BUNDLE" --console-socket "$T/none" "$ID" </dev/null
+	[ "$status" != 0 ]
+	matches "$T/none|no such file" "$output"
+	nothing_left
+}
+
+@test "run with a terminal but no terminal to use says so" {
+	tty_bundle
+	run rt run --bundle "$BUNDLE" "$ID" </dev/null
+	[ "$status" != 0 ]
+	matches 'tty|terminal|console|inappropriate ioctl' "$output"
+	nothing_left
+}
