@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * From the kernel's start of /init to a guest that can run containers. Every step counts: emulation
+ * makes each ten times as slow, so nothing waits and nothing is done twice.
+ *
+ * The initramfs's own file system cannot be pivoted away from (pivot_root(2): EINVAL on rootfs), so
+ * the first step binds it over itself: that mount has a parent, and containers can pivot.
+ */
+#include "agent/agent.h"
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "base/math.h"
+
+#include <fcntl.h>
+#include <net/if.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <termios.h>
+
+#define MODULES        "/modules"
+#define ORDER_MAX      65536
+#define NOFILE_SOFT    1024
+#define NOFILE_HARD    524288 /* systemd's defaults, which distributions are tested with */
+#define CGROUP_CONTROL AGENT_CGROUP "/cgroup.subtree_control"
+
+static const struct {
+	const char *type, *path, *data;
+	unsigned long flags;
+} mounts[] = {
+	{"devtmpfs", "/dev", "mode=0755", MS_NOSUID | MS_NOEXEC},
+	{"proc", "/proc", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC},
+	{"sysfs", "/sys", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC},
+	{"cgroup2", AGENT_CGROUP, "nsdelegate", MS_NOSUID | MS_NODEV | MS_NOEXEC},
+};
+
+static int mount_all(struct rsm_error *err)
+{
+	for (size_t i = 0; i < RSM_ARRAY_SIZE(mounts); i++) {
+		(void)mkdir(mounts[i].path, 0755);
+		if (mount(mounts[i].type, mounts[i].path, mounts[i].type, mounts[i].flags,
+			  mounts[i].data) < 0)
+			return rsm_fail_errno(err, errno, "mount %s on %s", mounts[i].type,
+					      mounts[i].path);
+	}
+	return 0;
+}
+
+static int make_root_pivotable(struct rsm_error *err)
+{
+	(void)mkdir("/run", 0755);
+	(void)mkdir(AGENT_RUN_DIR, 0755);
+	(void)mkdir(AGENT_EXPORTS, 0755);
+	(void)mkdir(AGENT_STAGING, 0755);
+	if (mount("/", AGENT_STAGING, NULL, MS_BIND, NULL) < 0 || chdir(AGENT_STAGING) < 0 ||
+	    mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 || chdir("/") < 0)
+		return rsm_fail_errno(err, errno, "bind the initramfs over itself");
+	return 0;
+}
+
+/* fds 0 to 2, which the kernel leaves closed if the initramfs has no /dev/console. */
+static void open_console(void)
+{
+	int fd = open("/dev/console", O_RDWR | O_NOCTTY);
+
+	if (fd < 0)
+		fd = open("/dev/null", O_RDWR);
+	for (int i = 0; fd >= 0 && i < 3; i++)
+		if (i != fd)
+			(void)dup2(fd, i);
+	if (fd > 2)
+		close(fd);
+}
+
+static int load_module(const char *name, struct rsm_error *err)
+{
+	char path[256];
+	_cleanup_close_ int fd = -1;
+	int ret = rsm_format(path, sizeof(path), MODULES "/%s", name);
+
+	if (ret < 0)
+		return rsm_fail_errno(err, ret, "load module '%s'", name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT) /* built into this kernel */
+		return 0;
+	if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) < 0 && errno != EEXIST))
+		return rsm_fail_errno(err, errno, "load module '%s'", name);
+	(void)unlink(path); /* its memory is the guest's */
+	return 0;
+}
+
+static int load_modules(struct rsm_error *err)
+{
+	_cleanup_free_ char *order = NULL;
+	char *line, *rest;
+	int ret = rsm_read_file_at(AT_FDCWD, MODULES "/order", ORDER_MAX, &order, NULL);
+
+	if (ret == -ENOENT) /* everything is built in */
+		return 0;
+	if (ret < 0)
+		return rsm_fail_errno(err, ret, "read " MODULES "/order");
+	for (line = strtok_r(order, "\n", &rest); line && ret == 0;
+	     line = strtok_r(NULL, "\n", &rest))
+		ret = load_module(line, err);
+	return ret;
+}
+
+int loopback_up(struct rsm_error *err)
+{
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq ifr = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
+
+	if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &ifr) < 0)
+		return rsm_fail_errno(err, errno, "bring up lo");
+	return 0;
+}
+
+static bool enable_controllers(const char *which)
+{
+	_cleanup_close_ int fd = open(CGROUP_CONTROL, O_WRONLY | O_CLOEXEC);
+
+	return fd >= 0 && rsm_write_full(fd, which, strlen(which)) == 0;
+}
+
+/* A kernel may lack one of them; limits that need it fail where they are set. */
+static void prepare_cgroups(void)
+{
+	if (enable_controllers("+cpu +memory +pids"))
+		return;
+	(void)enable_controllers("+cpu");
+	(void)enable_controllers("+memory");
+	(void)enable_controllers("+pids");
+}
+
+int boot_guest(struct agent *a, struct rsm_error *err)
+{
+	const struct rlimit nofile = {NOFILE_SOFT, NOFILE_HARD};
+	int ret = make_root_pivotable(err);
+
+	if (ret == 0)
+		ret = mount_all(err);
+	open_console();
+	if (ret == 0)
+		ret = load_modules(err);
+	if (ret == 0)
+		ret = loopback_up(err);
+	if (ret < 0)
+		return ret;
+	prepare_cgroups();
+	(void)setrlimit(RLIMIT_NOFILE, &nofile);
+	if (mount(AGENT_TAG, AGENT_EXPORTS, "virtiofs", MS_NOSUID | MS_NODEV, NULL) < 0)
+		return rsm_fail_errno(err, errno, "mount virtio-fs '%s'", AGENT_TAG);
+	a->exports_fd = open(AGENT_EXPORTS, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	a->cgroup_fd = open(AGENT_CGROUP, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (a->exports_fd < 0 || a->cgroup_fd < 0)
+		return rsm_fail_errno(err, errno, "open %s",
+				      a->exports_fd < 0 ? AGENT_EXPORTS : AGENT_CGROUP);
+	a->staging = AGENT_STAGING;
+	a->ports_fd = -1;
+	return 0;
+}
+
+void boot_failed(const struct rsm_error *err)
+{
+	(void)dprintf(STDERR_FILENO, "runsm-agent: %s\n", err->message);
+	(void)tcdrain(STDERR_FILENO);
+	(void)reboot(RB_AUTOBOOT);
+	_exit(1); /* the kernel panics, and ends the VM with panic=-1 */
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The child's side: from clone3() to execve(). Private to src/agent.
+ *
+ * The child is a copy of the agent in the container's pid namespace and cgroup, with one thread. It
+ * owns nothing but the fds in struct setup, and ends by execve() or _exit(). It talks to the agent
+ * over a SOCK_SEQPACKET pair:
+ *
+ *	child → agent	struct setup_report: ready (with the terminal's master as SCM_RIGHTS, if it
+ *			has one), or what failed
+ *	agent → child	one byte: init may execute. A child of exec does so at once.
+ *	end of file	at the agent: the child executed, or died
+ *
+ * Order of an init: own namespaces; what needs the guest's /proc; pivot_root() into the root, from
+ * where every path is the container's; mounts in order; /dev; terminal; masked and read-only paths;
+ * then what becoming the process means, rights last.
+ */
+#ifndef RSM_AGENT_SETUP_H
+#define RSM_AGENT_SETUP_H
+
+#include "base/error.h"
+#include "ttrpc/agent.pb-c.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+struct setup_report {
+	struct rsm_error err; /* code 0: ready */
+};
+
+struct setup_extra {
+	int fd;     /* in the agent */
+	int target; /* in the process */
+};
+
+/**
+ * struct setup - What a child is given
+ * @request:	of init; NULL for exec
+ * @trees:	detached mounts: the root, then one per element of request->mounts (-1: not a bind)
+ * @stdio:	fds to become 0, 1, 2; -1: /dev/null, or all three the terminal
+ * @join:	exec: pidfd of the container's init
+ */
+struct setup {
+	const Runsm__CreateContainerRequest *request;
+	const Runsm__Process *process;
+	const char *staging;
+	int sync;
+	int *trees;
+	size_t ntrees;
+	int stdio[3];
+	struct setup_extra *extra;
+	size_t nextra;
+	int join;
+	bool die_with_parent;
+};
+
+/* Never returns. */
+_Noreturn void setup_child(struct setup *s);
+
+/* ---- setup_root.c */
+
+/* Detached copy of an export's tree with a mount's flags; Return: mount fd or -errno */
+int setup_open_tree(int exports_fd, const char *name, uint64_t ms_flags, struct rsm_error *err);
+int setup_root_enter(const struct setup *s, struct rsm_error *err);
+int setup_mounts(const struct setup *s, struct rsm_error *err);
+int setup_root_finish(const struct setup *s, struct rsm_error *err);
+
+/* ---- setup_path.c: paths of the container, from inside its root */
+
+/* O_PATH fd of @path, magic links refused; -errno */
+int setup_path_open(const char *path);
+/* The same, made where missing: as an empty file or as a directory; missing parents too. */
+int setup_path_make(const char *path, bool is_file);
+/* mkdir -p that follows symlinks to what is not there yet */
+int setup_mkdir_p(const char *path, mode_t mode);
+
+/* ---- setup_dev.c */
+
+int setup_dev(const Runsm__CreateContainerRequest *request, struct rsm_error *err);
+/* Those of stdin, stdout, stderr that are the guest's /dev/null become the container's: what
+ * /proc/self/fd shows should be there to open. Left as they are if the container has none. */
+void setup_reopen_null(void);
+/* New terminal of the container's devpts as stdin, stdout, stderr and controlling terminal;
+ * @console: and as /dev/console. Return: master or -errno */
+int setup_terminal(const Runsm__Process *process, bool console, struct rsm_error *err);
+
+/* ---- setup_process.c */
+
+/* User, rights, limits, directory. */
+int setup_become(const Runsm__Process *process, struct rsm_error *err);
+/* -1000 … 1000, through the /proc at hand */
+int setup_oom_score_adj(const Runsm__Process *process, struct rsm_error *err);
+int setup_late_seccomp(const Runsm__Process *process, struct rsm_error *err);
+char *setup_find_program(const Runsm__Process *process, struct rsm_error *err);
+char **setup_environment(const Runsm__Process *process);
+
+#endif
