@@ -48,7 +48,7 @@ static int file_size(int fd, uint64_t *ret, struct rsm_error *err)
 
 int boot_parse(int fd, struct boot_image *ret, struct rsm_error *err)
 {
-	struct boot_image image = { 0 };
+	struct boot_image image = {0};
 	uint8_t magic[0x206];
 	uint64_t size;
 	int r = file_size(fd, &size, err);
@@ -77,8 +77,9 @@ static int load_segments(const struct gmem *mem, int fd, const struct boot_image
 		int r;
 
 		if (!to)
-			return rsm_fail(err, ENOMEM, "the guest's memory is too small for the kernel: "
-						     "it needs more than %llu MiB",
+			return rsm_fail(err, ENOMEM,
+					"the guest's memory is too small for the kernel: "
+					"it needs more than %llu MiB",
 					MIB(s->gpa.v + s->memsz));
 		/* memory is fresh: what the file does not fill is zero already */
 		r = boot_pread(fd, to, (size_t)s->filesz, s->offset, err);
@@ -99,10 +100,11 @@ static int load_initrd(const struct gmem *mem, int fd, gpa_t floor, struct boot_
 	if (!size)
 		return 0;
 	if (size > limit || ((limit - size) & ~4095ULL) < floor.v)
-		return rsm_fail(err, ENOMEM,
-				"the guest's memory is too small for an initramfs of %llu MiB beside "
-				"a kernel that ends at %llu MiB",
-				MIB(size + 0xfffff), MIB(floor.v + 0xfffff));
+		return rsm_fail(
+			err, ENOMEM,
+			"the guest's memory is too small for an initramfs of %llu MiB beside "
+			"a kernel that ends at %llu MiB",
+			MIB(size + 0xfffff), MIB(floor.v + 0xfffff));
 	placed->initrd.v = (limit - size) & ~4095ULL;
 	placed->initrd_len = size;
 	r = boot_pread(fd, gmem_ptr(mem, placed->initrd, size), (size_t)size, 0, err);
@@ -126,16 +128,17 @@ static int load_cmdline(const struct gmem *mem, const char *cmdline, struct boot
 int boot_load(struct kvm_vm *vm, const struct boot_config *config, struct rsm_error *err)
 {
 	const struct gmem *mem = kvm_vm_mem(vm);
-	struct boot_placed placed = { .rsdp = config->rsdp };
+	struct boot_placed placed = {.rsdp = config->rsdp};
 	struct vcpu *first = kvm_vm_vcpu(vm, 0);
 	struct boot_image image;
 	int r = boot_parse(config->kernel, &image, err);
 
 	if (r == 0)
 		r = load_segments(mem, config->kernel, &image, err);
-	if (r == 0 && !gmem_ptr(mem, (gpa_t){ 0 }, image.end.v))
-		r = rsm_fail(err, ENOMEM, "the guest's memory is too small for the kernel: it needs "
-					  "more than %llu MiB",
+	if (r == 0 && !gmem_ptr(mem, (gpa_t){0}, image.end.v))
+		r = rsm_fail(err, ENOMEM,
+			     "the guest's memory is too small for the kernel: it needs "
+			     "more than %llu MiB",
 			     MIB(image.end.v));
 	if (r == 0)
 		r = load_cmdline(mem, config->cmdline, &placed, err);
@@ -146,14 +149,14 @@ int boot_load(struct kvm_vm *vm, const struct boot_config *config, struct rsm_er
 	if (image.entry_kind == BOOT_ENTRY_PVH) {
 		r = boot_write_start_info(mem, &placed);
 		if (r == 0)
-			r = vcpu_enter_pvh(first, image.entry, (gpa_t){ BOOT_START_INFO });
+			r = vcpu_enter_pvh(first, image.entry, (gpa_t){BOOT_START_INFO});
 	} else {
 		r = boot_write_params(mem, &image, &placed);
 		if (r == 0)
 			r = boot_write_long_mode(mem);
 		if (r == 0)
-			r = vcpu_enter_64(first, image.entry, (gpa_t){ BOOT_PARAMS },
-					  (gpa_t){ BOOT_PAGE_TABLES }, (gpa_t){ BOOT_GDT });
+			r = vcpu_enter_64(first, image.entry, (gpa_t){BOOT_PARAMS},
+					  (gpa_t){BOOT_PAGE_TABLES}, (gpa_t){BOOT_GDT});
 	}
 	return r < 0 ? rsm_fail_errno(err, -r, "set the first vCPU's registers") : 0;
 }

@@ -4,9 +4,9 @@
  * registers, without firmware.
  *
  * Kernels: ELF (x86-64), entered by its PVH note if it has one and by Linux's 64-bit entry
- * otherwise; bzImage, entered by its 64-bit hand-over (the kernel then unpacks itself, in the guest:
- * unpack it when the guest image is built instead). Everything in the file is checked against the
- * file's length and the guest's memory before it is used: the file may be anything.
+ * otherwise; bzImage, entered by its 64-bit hand-over (the kernel then unpacks itself, in the
+ *guest: unpack it when the guest image is built instead). Everything in the file is checked against
+ *the file's length and the guest's memory before it is used: the file may be anything.
  *
  * Low memory while booting; the kernel sees all of it as RAM but what e820 says is reserved:
  *
@@ -25,19 +25,19 @@
 
 #include <stdint.h>
 
-#define BOOT_GDT	0x500
-#define BOOT_START_INFO 0x6000
-#define BOOT_PARAMS	0x7000
+#define BOOT_GDT         0x500
+#define BOOT_START_INFO  0x6000
+#define BOOT_PARAMS      0x7000
 #define BOOT_PAGE_TABLES 0x9000
-#define BOOT_CMDLINE	0x20000
-#define BOOT_BASE_END	0x9fc00
-#define BOOT_ACPI	0xe0000
-#define BOOT_MPTABLE	0xf0000
+#define BOOT_CMDLINE     0x20000
+#define BOOT_BASE_END    0x9fc00
+#define BOOT_ACPI        0xe0000
+#define BOOT_MPTABLE     0xf0000
 #define BOOT_MPTABLE_END 0x100000
-#define BOOT_KERNEL_MIN 0x100000
+#define BOOT_KERNEL_MIN  0x100000
 
 /* Linux's COMMAND_LINE_SIZE, the terminating NUL included. */
-#define BOOT_CMDLINE_MAX 2048
+#define BOOT_CMDLINE_MAX  2048
 #define BOOT_SEGMENTS_MAX 16
 
 /**
@@ -53,7 +53,7 @@ struct boot_segment {
 
 enum boot_entry {
 	BOOT_ENTRY_PVH, /* 32-bit, hvm_start_info */
-	BOOT_ENTRY_64,	/* 64-bit, boot_params */
+	BOOT_ENTRY_64,  /* 64-bit, boot_params */
 };
 
 /**

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* ELF kernels. Spec: System V ABI, chapters 4 and 5; the PVH note is Xen's XEN_ELFNOTE_PHYS32_ENTRY. */
+/* ELF kernels. Spec: System V ABI, chapters 4 and 5; the PVH note is Xen's
+ * XEN_ELFNOTE_PHYS32_ENTRY. */
 #include "vmm/boot_internal.h"
 
 #include "base/cleanup.h"
@@ -11,19 +12,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NOTE_XEN	      "Xen"
+#define NOTE_XEN          "Xen"
 #define NOTE_PHYS32_ENTRY 18
-#define NOTES_MAX	      (64 * 1024)
-#define PHDRS_MAX	      64
+#define NOTES_MAX         (64 * 1024)
+#define PHDRS_MAX         64
 
 static int check_header(const Elf64_Ehdr *eh, struct rsm_error *err)
 {
 	if (eh->e_machine != EM_X86_64 || eh->e_ident[EI_CLASS] != ELFCLASS64 ||
 	    eh->e_ident[EI_DATA] != ELFDATA2LSB)
-		return rsm_fail(err, ENOEXEC, "the kernel is for another architecture (ELF machine %u)",
+		return rsm_fail(err, ENOEXEC,
+				"the kernel is for another architecture (ELF machine %u)",
 				eh->e_machine);
 	if (eh->e_type != ET_EXEC && eh->e_type != ET_DYN)
-		return rsm_fail(err, ENOEXEC, "the kernel is no ELF executable (type %u)", eh->e_type);
+		return rsm_fail(err, ENOEXEC, "the kernel is no ELF executable (type %u)",
+				eh->e_type);
 	if (eh->e_phentsize != sizeof(Elf64_Phdr) || !eh->e_phnum || eh->e_phnum > PHDRS_MAX)
 		return rsm_fail(err, ENOEXEC, "the kernel has a bad ELF program header table");
 	return 0;
@@ -38,14 +41,15 @@ static int add_segment(const Elf64_Phdr *ph, uint64_t size, struct boot_image *i
 	if (!ph->p_memsz)
 		return 0;
 	if (ph->p_filesz > ph->p_memsz || ph->p_filesz > size || ph->p_offset > size - ph->p_filesz)
-		return rsm_fail(err, ENOEXEC, "the kernel file is truncated or has a bad ELF segment");
+		return rsm_fail(err, ENOEXEC,
+				"the kernel file is truncated or has a bad ELF segment");
 	if (ph->p_paddr < BOOT_KERNEL_MIN || !rsm_add(ph->p_paddr, ph->p_memsz, &end))
 		return rsm_fail(err, ENOEXEC, "an ELF segment of the kernel goes to address 0x%llx",
 				(unsigned long long)ph->p_paddr);
 	if (image->nsegments == BOOT_SEGMENTS_MAX)
 		return rsm_fail(err, ENOEXEC, "the kernel has more than %d ELF segments",
 				BOOT_SEGMENTS_MAX);
-	*s = (struct boot_segment){ ph->p_offset, ph->p_filesz, { ph->p_paddr }, ph->p_memsz };
+	*s = (struct boot_segment){ph->p_offset, ph->p_filesz, {ph->p_paddr}, ph->p_memsz};
 	image->nsegments++;
 	image->end.v = rsm_max(image->end.v, end);
 	return 0;
@@ -92,8 +96,8 @@ static gpa_t physical_entry(const Elf64_Ehdr *eh, const Elf64_Phdr *ph)
 	for (unsigned i = 0; i < eh->e_phnum; i++)
 		if (ph[i].p_type == PT_LOAD && eh->e_entry >= ph[i].p_vaddr &&
 		    eh->e_entry - ph[i].p_vaddr < ph[i].p_memsz && ph[i].p_vaddr != ph[i].p_paddr)
-			return (gpa_t){ eh->e_entry - ph[i].p_vaddr + ph[i].p_paddr };
-	return (gpa_t){ eh->e_entry };
+			return (gpa_t){eh->e_entry - ph[i].p_vaddr + ph[i].p_paddr};
+	return (gpa_t){eh->e_entry};
 }
 
 static bool entry_is_loaded(const struct boot_image *image)
@@ -131,7 +135,8 @@ int boot_parse_elf(int fd, uint64_t size, struct boot_image *ret, struct rsm_err
 	if (!pvh)
 		ret->entry = physical_entry(&eh, ph);
 	if (!entry_is_loaded(ret))
-		return rsm_fail(err, ENOEXEC, "the kernel's entry 0x%llx lies in none of its segments",
+		return rsm_fail(err, ENOEXEC,
+				"the kernel's entry 0x%llx lies in none of its segments",
 				(unsigned long long)ret->entry.v);
 	return 0;
 }

@@ -14,9 +14,9 @@ int boot_parse_bzimage(int fd, uint64_t size, struct boot_image *ret, struct rsm
 #define BOOT_E820_MAX 8
 
 /* Same numbers in boot_params and hvm_start_info. */
-#define BOOT_E820_RAM	   1
+#define BOOT_E820_RAM      1
 #define BOOT_E820_RESERVED 2
-#define BOOT_E820_ACPI	   3
+#define BOOT_E820_ACPI     3
 
 struct boot_e820 {
 	uint64_t addr, size;

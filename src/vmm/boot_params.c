@@ -41,21 +41,22 @@ unsigned boot_memory_map(const struct gmem *mem, struct boot_e820 map[BOOT_E820_
 {
 	unsigned n = 0;
 
-	map[n++] = (struct boot_e820){ 0, BOOT_BASE_END, BOOT_E820_RAM };
-	map[n++] = (struct boot_e820){ BOOT_ACPI, BOOT_MPTABLE_END - BOOT_ACPI, BOOT_E820_RESERVED };
+	map[n++] = (struct boot_e820){0, BOOT_BASE_END, BOOT_E820_RAM};
+	map[n++] = (struct boot_e820){BOOT_ACPI, BOOT_MPTABLE_END - BOOT_ACPI, BOOT_E820_RESERVED};
 	for (unsigned i = 0; i < mem->n && n < BOOT_E820_MAX; i++) {
 		const struct gmem_region *r = &mem->regions[i];
 		uint64_t skip = r->gpa.v ? 0 : BOOT_KERNEL_MIN;
 
 		if (r->len > skip)
-			map[n++] = (struct boot_e820){ r->gpa.v + skip, r->len - skip, BOOT_E820_RAM };
+			map[n++] =
+				(struct boot_e820){r->gpa.v + skip, r->len - skip, BOOT_E820_RAM};
 	}
 	return n;
 }
 
 int boot_write_start_info(const struct gmem *mem, const struct boot_placed *placed)
 {
-	struct start_page *page = gmem_ptr(mem, (gpa_t){ BOOT_START_INFO }, sizeof(*page));
+	struct start_page *page = gmem_ptr(mem, (gpa_t){BOOT_START_INFO}, sizeof(*page));
 	struct boot_e820 map[BOOT_E820_MAX];
 	unsigned n = boot_memory_map(mem, map);
 
@@ -72,16 +73,16 @@ int boot_write_start_info(const struct gmem *mem, const struct boot_placed *plac
 		.memmap = BOOT_START_INFO + offsetof(struct start_page, map),
 		.memmap_entries = n,
 	};
-	page->module = (struct start_module){ .addr = placed->initrd.v, .size = placed->initrd_len };
+	page->module = (struct start_module){.addr = placed->initrd.v, .size = placed->initrd_len};
 	for (unsigned i = 0; i < n; i++)
-		page->map[i] = (struct start_memmap){ map[i].addr, map[i].size, map[i].type, 0 };
+		page->map[i] = (struct start_memmap){map[i].addr, map[i].size, map[i].type, 0};
 	return 0;
 }
 
 int boot_write_params(const struct gmem *mem, const struct boot_image *image,
 		      const struct boot_placed *placed)
 {
-	struct boot_params *p = gmem_ptr(mem, (gpa_t){ BOOT_PARAMS }, sizeof(*p));
+	struct boot_params *p = gmem_ptr(mem, (gpa_t){BOOT_PARAMS}, sizeof(*p));
 	struct boot_e820 map[BOOT_E820_MAX];
 	unsigned n = boot_memory_map(mem, map);
 
@@ -100,7 +101,7 @@ int boot_write_params(const struct gmem *mem, const struct boot_image *image,
 	p->hdr.ramdisk_size = (uint32_t)placed->initrd_len;
 	p->acpi_rsdp_addr = placed->rsdp.v;
 	for (unsigned i = 0; i < n; i++)
-		p->e820_table[i] = (struct boot_e820_entry){ map[i].addr, map[i].size, map[i].type };
+		p->e820_table[i] = (struct boot_e820_entry){map[i].addr, map[i].size, map[i].type};
 	p->e820_entries = (uint8_t)n;
 	return 0;
 }
@@ -108,8 +109,8 @@ int boot_write_params(const struct gmem *mem, const struct boot_image *image,
 int boot_write_long_mode(const struct gmem *mem)
 {
 	/* PML4, PDPT, four page directories of 2 MiB pages */
-	uint64_t *tables = gmem_ptr(mem, (gpa_t){ BOOT_PAGE_TABLES }, 6 * 4096);
-	uint64_t *gdt = gmem_ptr(mem, (gpa_t){ BOOT_GDT }, 4 * 8);
+	uint64_t *tables = gmem_ptr(mem, (gpa_t){BOOT_PAGE_TABLES}, 6 * 4096);
+	uint64_t *gdt = gmem_ptr(mem, (gpa_t){BOOT_GDT}, 4 * 8);
 
 	if (!tables || !gdt)
 		return -ENOMEM;

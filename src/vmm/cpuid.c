@@ -23,18 +23,18 @@ enum reg {
 static const struct {
 	uint32_t first, last;
 } hidden[] = {
-	{ 0x5, 0x5 },		    /* MONITOR/MWAIT: an idle vCPU must halt, not hold a core */
-	{ 0xa, 0xa },		    /* performance counters */
-	{ 0xb, 0xb },		    /* topology: made anew */
-	{ 0xf, 0x10 },		    /* cache and bandwidth allocation */
-	{ 0x12, 0x12 },		    /* SGX */
-	{ 0x14, 0x18 },		    /* PT; host frequencies; deterministic TLB parameters */
-	{ 0x1b, 0x1f },		    /* PCONFIG, LBR, AMX, topology v2 */
-	{ 0x23, 0x23 },		    /* performance counters v6 */
-	{ 0x8000000a, 0x8000000a }, /* SVM */
-	{ 0x8000001b, 0x8000001c }, /* IBS, LWP */
-	{ 0x8000001f, 0x80000020 }, /* SEV; bandwidth allocation */
-	{ 0x80000022, 0x80000023 }, /* performance counters; memory encryption keys */
+	{0x5, 0x5},               /* MONITOR/MWAIT: an idle vCPU must halt, not hold a core */
+	{0xa, 0xa},               /* performance counters */
+	{0xb, 0xb},               /* topology: made anew */
+	{0xf, 0x10},              /* cache and bandwidth allocation */
+	{0x12, 0x12},             /* SGX */
+	{0x14, 0x18},             /* PT; host frequencies; deterministic TLB parameters */
+	{0x1b, 0x1f},             /* PCONFIG, LBR, AMX, topology v2 */
+	{0x23, 0x23},             /* performance counters v6 */
+	{0x8000000a, 0x8000000a}, /* SVM */
+	{0x8000001b, 0x8000001c}, /* IBS, LWP */
+	{0x8000001f, 0x80000020}, /* SEV; bandwidth allocation */
+	{0x80000022, 0x80000023}, /* performance counters; memory encryption keys */
 };
 
 static const struct {
@@ -44,37 +44,37 @@ static const struct {
 } cleared[] = {
 	/* DTES64, MONITOR, DS-CPL, VMX, SMX, EIST, TM2, CNXT-ID, SDBG, xTPR, PDCM, DCA; OSXSAVE
 	 * follows the guest's CR4 */
-	{ 1, 0, ECX,
-	  BIT(2) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(7) | BIT(8) | BIT(10) | BIT(11) | BIT(14) |
-		  BIT(15) | BIT(18) | BIT(27) },
+	{1, 0, ECX,
+	 BIT(2) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(7) | BIT(8) | BIT(10) | BIT(11) |
+		 BIT(14) | BIT(15) | BIT(18) | BIT(27)},
 	/* DS, ACPI, HTT (set again where true), TM, PBE */
-	{ 1, 0, EDX, BIT(21) | BIT(22) | BIT(28) | BIT(29) | BIT(31) },
+	{1, 0, EDX, BIT(21) | BIT(22) | BIT(28) | BIT(29) | BIT(31)},
 	/* thermal and power: all but ARAT */
-	{ 6, 0, EAX, ~BIT(2) },
-	{ 6, 0, EBX, ~0u },
-	{ 6, 0, ECX, ~0u },
-	{ 6, 0, EDX, ~0u },
+	{6, 0, EAX, ~BIT(2)},
+	{6, 0, EBX, ~0u},
+	{6, 0, ECX, ~0u},
+	{6, 0, EDX, ~0u},
 	/* SGX, HLE, RDT-M, RTM, RDT-A, PT */
-	{ 7, 0, EBX, BIT(2) | BIT(4) | BIT(11) | BIT(12) | BIT(15) | BIT(25) },
+	{7, 0, EBX, BIT(2) | BIT(4) | BIT(11) | BIT(12) | BIT(15) | BIT(25)},
 	/* WAITPKG, TME, ENQCMD, SGX_LC, PKS */
-	{ 7, 0, ECX, BIT(5) | BIT(13) | BIT(29) | BIT(30) | BIT(31) },
+	{7, 0, ECX, BIT(5) | BIT(13) | BIT(29) | BIT(30) | BIT(31)},
 	/* hybrid, PCONFIG, LBR, AMX-BF16, AMX-TILE, AMX-INT8, CORE_CAPABILITIES */
-	{ 7, 0, EDX, BIT(15) | BIT(18) | BIT(19) | BIT(22) | BIT(24) | BIT(25) | BIT(30) },
+	{7, 0, EDX, BIT(15) | BIT(18) | BIT(19) | BIT(22) | BIT(24) | BIT(25) | BIT(30)},
 	/* AMX-FP16, LAM */
-	{ 7, 1, EAX, BIT(21) | BIT(26) },
+	{7, 1, EAX, BIT(21) | BIT(26)},
 	/* XTILECFG, XTILEDATA */
-	{ 0xd, 0, EAX, BIT(17) | BIT(18) },
+	{0xd, 0, EAX, BIT(17) | BIT(18)},
 	/* HC_MAP_GPA_RANGE, MIGRATION_CONTROL: for encrypted guests */
-	{ 0x40000001, 0, EAX, BIT(16) | BIT(17) },
+	{0x40000001, 0, EAX, BIT(16) | BIT(17)},
 	/* SVM, IBS, SKINIT, WDT, LWP, NodeId, PerfCtr core, NB, LLC, MONITORX */
-	{ 0x80000001, 0, ECX,
-	  BIT(2) | BIT(10) | BIT(12) | BIT(13) | BIT(15) | BIT(19) | BIT(23) | BIT(24) | BIT(28) |
-		  BIT(29) },
+	{0x80000001, 0, ECX,
+	 BIT(2) | BIT(10) | BIT(12) | BIT(13) | BIT(15) | BIT(19) | BIT(23) | BIT(24) | BIT(28) |
+		 BIT(29)},
 	/* power management: all but the invariant TSC */
-	{ 0x80000007, 0, EAX, ~0u },
-	{ 0x80000007, 0, EBX, ~0u },
-	{ 0x80000007, 0, ECX, ~0u },
-	{ 0x80000007, 0, EDX, ~BIT(8) },
+	{0x80000007, 0, EAX, ~0u},
+	{0x80000007, 0, EBX, ~0u},
+	{0x80000007, 0, ECX, ~0u},
+	{0x80000007, 0, EDX, ~BIT(8)},
 };
 
 static uint32_t *reg_of(struct kvm_cpuid_entry2 *e, enum reg reg)
@@ -141,7 +141,8 @@ static void set_field(uint32_t *reg, unsigned low, unsigned width, uint32_t valu
 	*reg = (*reg & ~mask) | ((value << low) & mask);
 }
 
-/* Leaves 4 and 0x8000001d: who shares a cache. The last level is everybody's, others are private. */
+/* Leaves 4 and 0x8000001d: who shares a cache. The last level is everybody's, others are private.
+ */
 static void share_caches(struct cpuid_table *table, unsigned vcpus)
 {
 	for (uint32_t i = 0; i < table->head.nent; i++) {
@@ -160,10 +161,13 @@ static void share_caches(struct cpuid_table *table, unsigned vcpus)
 static void add_topology(struct cpuid_table *table, unsigned vcpus)
 {
 	const struct kvm_cpuid_entry2 levels[] = {
-		{ .function = 0xb, .index = 0, .eax = 0, .ebx = 1, .ecx = 1 << 8 | 0 },
-		{ .function = 0xb, .index = 1, .eax = id_bits(vcpus), .ebx = vcpus,
-		  .ecx = 2 << 8 | 1 },
-		{ .function = 0xb, .index = 2, .ecx = 2 },
+		{.function = 0xb, .index = 0, .eax = 0, .ebx = 1, .ecx = 1 << 8 | 0},
+		{.function = 0xb,
+		 .index = 1,
+		 .eax = id_bits(vcpus),
+		 .ebx = vcpus,
+		 .ecx = 2 << 8 | 1},
+		{.function = 0xb, .index = 2, .ecx = 2},
 	};
 	struct kvm_cpuid_entry2 *basic = cpuid_find(table, 0, 0);
 

@@ -18,9 +18,9 @@
  * kvm_vm_event_fd() is readable. While the owner waits for vCPUs (pause, stop) it serves such calls
  * too, so neither waits for the other for ever.
  *
- * Leaving the guest. A vCPU is made to leave by setting immediate_exit in its kvm_run and sending it
- * a signal: set before KVM_RUN, the flag makes it return at once; in the guest, the signal does; no
- * moment between is lost. A vCPU parks only after KVM_RUN returned EINTR, because only then the
+ * Leaving the guest. A vCPU is made to leave by setting immediate_exit in its kvm_run and sending
+ *it a signal: set before KVM_RUN, the flag makes it return at once; in the guest, the signal does;
+ *no moment between is lost. A vCPU parks only after KVM_RUN returned EINTR, because only then the
  * instruction whose PIO or MMIO was answered last is complete.
  *
  * The end. Whichever thread sees it first (reset, power-off, triple fault, failed emulation, KVM
@@ -45,32 +45,32 @@
 #include <stdint.h>
 
 /* ---- guest-physical layout */
-#define KVM_LOW_RAM_END	   0xc0000000ULL  /* RAM above goes to 4 GiB */
-#define KVM_MMIO_BASE	   0xd0000000ULL  /* virtio-mmio, one page per device */
-#define KVM_IOAPIC_BASE	   0xfec00000ULL  /* where KVM puts it */
-#define KVM_LAPIC_BASE	   0xfee00000ULL
-#define KVM_IDENTITY_BASE  0xfeffc000ULL  /* KVM's own page, and three for the TSS (Intel) */
-#define KVM_HIGH_RAM_BASE  0x100000000ULL
-#define KVM_RAM_MIN	   (1ULL << 20)
+#define KVM_LOW_RAM_END   0xc0000000ULL /* RAM above goes to 4 GiB */
+#define KVM_MMIO_BASE     0xd0000000ULL /* virtio-mmio, one page per device */
+#define KVM_IOAPIC_BASE   0xfec00000ULL /* where KVM puts it */
+#define KVM_LAPIC_BASE    0xfee00000ULL
+#define KVM_IDENTITY_BASE 0xfeffc000ULL /* KVM's own page, and three for the TSS (Intel) */
+#define KVM_HIGH_RAM_BASE 0x100000000ULL
+#define KVM_RAM_MIN       (1ULL << 20)
 
 /* ---- interrupts: GSI = I/O APIC pin; edge-triggered, so that an eventfd write is the interrupt */
-#define KVM_GSI_SERIAL	   4
-#define KVM_GSI_EVENT	   5 /* ACPI generic event device */
-#define KVM_GSI_FIRST	   6 /* virtio-mmio devices, one each */
-#define KVM_GSI_LAST	   23
+#define KVM_GSI_SERIAL 4
+#define KVM_GSI_EVENT  5 /* ACPI generic event device */
+#define KVM_GSI_FIRST  6 /* virtio-mmio devices, one each */
+#define KVM_GSI_LAST   23
 
 /* ---- ports */
-#define KVM_PORT_RESET	   0x64 /* keyboard controller: 0xfe resets; also the ACPI reset register */
-#define KVM_PORT_SLEEP	   0x600 /* ACPI sleep control and status registers */
-#define KVM_PORT_SERIAL	   0x3f8
+#define KVM_PORT_RESET  0x64  /* keyboard controller: 0xfe resets; also the ACPI reset register */
+#define KVM_PORT_SLEEP  0x600 /* ACPI sleep control and status registers */
+#define KVM_PORT_SERIAL 0x3f8
 
 enum kvm_end_why {
 	KVM_END_NONE,
-	KVM_END_RESET,	      /* the guest asked for a reset */
+	KVM_END_RESET,        /* the guest asked for a reset */
 	KVM_END_POWEROFF,     /* the guest switched itself off */
 	KVM_END_TRIPLE_FAULT, /* the guest's fault */
 	KVM_END_EMULATION,    /* an instruction that KVM cannot emulate */
-	KVM_END_HOST,	      /* KVM_RUN failed, or an exit we do not know */
+	KVM_END_HOST,         /* KVM_RUN failed, or an exit we do not know */
 	KVM_END_STOPPED,      /* kvm_vm_stop() */
 };
 
@@ -133,7 +133,8 @@ int kvm_vm_map(struct kvm_vm *vm, gpa_t base, uint64_t len, void *host, bool rea
 int kvm_vm_irqfd(struct kvm_vm *vm, int eventfd, uint32_t gsi);
 
 /**
- * kvm_vm_ioeventfd() - A 4-byte write of @value to @addr writes @eventfd instead of leaving the guest
+ * kvm_vm_ioeventfd() - A 4-byte write of @value to @addr writes @eventfd instead of leaving the
+ * guest
  * @assign:	false takes it away again
  */
 int kvm_vm_ioeventfd(struct kvm_vm *vm, int eventfd, gpa_t addr, uint32_t value, bool assign);
@@ -155,7 +156,8 @@ void kvm_vm_stop(struct kvm_vm *vm);
 /* Readable when kvm_vm_service() should be called. */
 int kvm_vm_event_fd(const struct kvm_vm *vm);
 
-/* Run what vCPUs posted. Return: why the VM ended, NULL while it has not; threads are joined then. */
+/* Run what vCPUs posted. Return: why the VM ended, NULL while it has not; threads are joined then.
+ */
 const struct kvm_end *kvm_vm_service(struct kvm_vm *vm);
 
 /**

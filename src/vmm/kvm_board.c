@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define RESET_VALUE 0xfe
-#define SLP_EN	    0x20
+#define SLP_EN      0x20
 #define SLP_TYPE(v) ((v) >> 2 & 7)
 #define SLP_TYPE_S5 5
 
@@ -41,8 +41,8 @@ static void sleep_write(void *cookie, uint64_t offset, const void *data, uint32_
 
 int kvm_board_init(struct kvm_vm *vm)
 {
-	static const struct mmio_ops reset = { .read = reset_read, .write = reset_write };
-	static const struct mmio_ops sleep = { .read = sleep_read, .write = sleep_write };
+	static const struct mmio_ops reset = {.read = reset_read, .write = reset_write};
+	static const struct mmio_ops sleep = {.read = sleep_read, .write = sleep_write};
 	int r = kvm_vm_pio(vm, KVM_PORT_RESET, 1, &reset, vm);
 
 	if (r == 0)

@@ -13,13 +13,14 @@
 int kvm_mem_create(struct gmem *mem, uint64_t size, struct rsm_error *err)
 {
 	uint64_t low = rsm_min(size, KVM_LOW_RAM_END), end;
-	struct gmem_region region = { .fd = -1 };
+	struct gmem_region region = {.fd = -1};
 	uint8_t *host;
 	int r;
 
 	if (size < KVM_RAM_MIN || size & 4095 || size != (size_t)size ||
 	    !rsm_add(KVM_HIGH_RAM_BASE, size, &end))
-		return rsm_fail(err, EINVAL, "guest memory of %llu bytes: must be whole pages, 1 MiB at least",
+		return rsm_fail(err, EINVAL,
+				"guest memory of %llu bytes: must be whole pages, 1 MiB at least",
 				(unsigned long long)size);
 	host = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE,
 		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

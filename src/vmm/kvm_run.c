@@ -38,7 +38,8 @@ static void kick_all(struct kvm_vm *vm)
 		vcpu_kick(&vm->vcpus[i]);
 }
 
-/* With the lock held: run the oldest posted call, without the lock. Return: false if none is there */
+/* With the lock held: run the oldest posted call, without the lock. Return: false if none is there
+ */
 static bool run_call(struct kvm_vm *vm)
 {
 	struct kvm_call *call = vm->calls;
@@ -58,7 +59,7 @@ static bool run_call(struct kvm_vm *vm)
 
 void kvm_vm_call(struct kvm_vm *vm, void (*fn)(void *cookie), void *cookie)
 {
-	struct kvm_call call = { .fn = fn, .cookie = cookie };
+	struct kvm_call call = {.fn = fn, .cookie = cookie};
 
 	if (pthread_equal(pthread_self(), vm->owner)) {
 		fn(cookie);
@@ -120,7 +121,7 @@ static void on_kick(int sig)
 
 int kvm_vm_start(struct kvm_vm *vm, struct rsm_error *err)
 {
-	struct sigaction action = { .sa_handler = on_kick };
+	struct sigaction action = {.sa_handler = on_kick};
 	int r = 0;
 
 	if (sigaction(VCPU_KICK_SIGNAL, &action, NULL) < 0)

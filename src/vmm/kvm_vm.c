@@ -26,7 +26,8 @@ static int open_kvm(struct kvm_vm *vm, unsigned vcpus, struct rsm_error *err)
 	max = ioctl(vm->kvm, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
 	max = max > 0 ? rsm_min(max, VCPUS_MAX) : VCPUS_MAX;
 	if (vcpus < 1 || vcpus > (unsigned)max)
-		return rsm_fail(err, EINVAL, "%u vCPUs: this host's KVM allows 1 to %d", vcpus, max);
+		return rsm_fail(err, EINVAL, "%u vCPUs: this host's KVM allows 1 to %d", vcpus,
+				max);
 	do
 		vm->fd = ioctl(vm->kvm, KVM_CREATE_VM, 0);
 	while (vm->fd < 0 && errno == EINTR);
@@ -67,7 +68,8 @@ static int create_board(struct kvm_vm *vm, uint64_t memory, struct rsm_error *er
 			return rsm_fail_errno(err, -r, "KVM_SET_USER_MEMORY_REGION of %llu MiB",
 					      (unsigned long long)m->len >> 20);
 	}
-	/* Intel without unrestricted guest runs real mode through these pages; elsewhere no cost. */
+	/* Intel without unrestricted guest runs real mode through these pages; elsewhere no cost.
+	 */
 	if (ioctl(vm->fd, KVM_SET_IDENTITY_MAP_ADDR, &identity) < 0 ||
 	    ioctl(vm->fd, KVM_SET_TSS_ADDR, (unsigned long)identity + 4096) < 0)
 		return rsm_fail_errno(err, errno, "KVM_SET_TSS_ADDR");
@@ -80,7 +82,7 @@ static int create_vcpus(struct kvm_vm *vm, unsigned n, struct rsm_error *err)
 {
 	_cleanup_free_ struct cpuid_table *cpuid = calloc(1, sizeof(*cpuid));
 	int size = ioctl(vm->kvm, KVM_GET_VCPU_MMAP_SIZE, 0), r;
-	struct cpuid_policy policy = { .vcpus = n };
+	struct cpuid_policy policy = {.vcpus = n};
 
 	vm->vcpus = calloc(n, sizeof(*vm->vcpus));
 	if (!cpuid || !vm->vcpus)
@@ -167,7 +169,7 @@ struct vcpu *kvm_vm_vcpu(struct kvm_vm *vm, unsigned i)
 
 gpa_t kvm_vm_top(const struct kvm_vm *vm)
 {
-	gpa_t top = { KVM_HIGH_RAM_BASE };
+	gpa_t top = {KVM_HIGH_RAM_BASE};
 
 	for (unsigned i = 0; i < vm->mem.n; i++)
 		top.v = rsm_max(top.v, vm->mem.regions[i].gpa.v + vm->mem.regions[i].len);
@@ -193,7 +195,7 @@ int kvm_vm_map(struct kvm_vm *vm, gpa_t base, uint64_t len, void *host, bool rea
 
 int kvm_vm_irqfd(struct kvm_vm *vm, int eventfd, uint32_t gsi)
 {
-	struct kvm_irqfd irqfd = { .fd = (uint32_t)eventfd, .gsi = gsi };
+	struct kvm_irqfd irqfd = {.fd = (uint32_t)eventfd, .gsi = gsi};
 
 	return ioctl(vm->fd, KVM_IRQFD, &irqfd) < 0 ? -errno : 0;
 }

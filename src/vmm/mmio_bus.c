@@ -37,7 +37,7 @@ int mmio_bus_add(struct mmio_bus *bus, uint64_t base, uint64_t len, const struct
 	if (at < bus->n && bus->ranges[at].base <= last)
 		return -EEXIST;
 	memmove(&bus->ranges[at + 1], &bus->ranges[at], (bus->n - at) * sizeof(bus->ranges[0]));
-	bus->ranges[at] = (struct mmio_range){ base, len, ops, cookie };
+	bus->ranges[at] = (struct mmio_range){base, len, ops, cookie};
 	bus->n++;
 	return 0;
 }

@@ -18,31 +18,31 @@
 #include <sys/time.h>
 #include <sys/wait.h>
 
-#define PROBE_DEVICE "/dev/kvm"
+#define PROBE_DEVICE   "/dev/kvm"
 /* The guest's share of the 50 ms; taking a young VM apart costs up to 15 ms. */
-#define PROBE_LIMIT_MS	30
-#define PROBE_BOOT_ID	"/proc/sys/kernel/random/boot_id"
-#define PROBE_CACHE	"runsm-kvm-probe"
-#define PROBE_KEY_MAX	128
+#define PROBE_LIMIT_MS 30
+#define PROBE_BOOT_ID  "/proc/sys/kernel/random/boot_id"
+#define PROBE_CACHE    "runsm-kvm-probe"
+#define PROBE_KEY_MAX  128
 
 /* What our machine cannot do without. */
 static const struct {
 	int cap;
 	const char *name;
 } needed[] = {
-	{ KVM_CAP_USER_MEMORY, "KVM_CAP_USER_MEMORY" },
-	{ KVM_CAP_IRQCHIP, "KVM_CAP_IRQCHIP" },
-	{ KVM_CAP_EXT_CPUID, "KVM_CAP_EXT_CPUID" },
-	{ KVM_CAP_IOEVENTFD, "KVM_CAP_IOEVENTFD" },
-	{ KVM_CAP_IRQFD, "KVM_CAP_IRQFD" },
-	{ KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT" },
+	{KVM_CAP_USER_MEMORY, "KVM_CAP_USER_MEMORY"},
+	{KVM_CAP_IRQCHIP, "KVM_CAP_IRQCHIP"},
+	{KVM_CAP_EXT_CPUID, "KVM_CAP_EXT_CPUID"},
+	{KVM_CAP_IOEVENTFD, "KVM_CAP_IOEVENTFD"},
+	{KVM_CAP_IRQFD, "KVM_CAP_IRQFD"},
+	{KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT"},
 };
 
 const char *kvm_probe_state_name(enum kvm_probe_state state)
 {
 	static const char *const names[] = {
-		[KVM_PROBE_ABSENT] = "absent",	   [KVM_PROBE_NO_PERMISSION] = "no permission",
-		[KVM_PROBE_BUSY] = "busy",	   [KVM_PROBE_UNUSABLE] = "unusable",
+		[KVM_PROBE_ABSENT] = "absent", [KVM_PROBE_NO_PERMISSION] = "no permission",
+		[KVM_PROBE_BUSY] = "busy",     [KVM_PROBE_UNUSABLE] = "unusable",
 		[KVM_PROBE_USABLE] = "usable",
 	};
 
@@ -79,14 +79,16 @@ static int open_device(struct kvm_probe_result *ret)
 	ret->state = KVM_PROBE_UNUSABLE;
 	version = ioctl(kvm, KVM_GET_API_VERSION, 0);
 	if (version != KVM_API_VERSION) {
-		snprintf(ret->reason, sizeof(ret->reason), PROBE_DEVICE " speaks version %d of KVM's API, not %d",
-			 version, KVM_API_VERSION);
+		snprintf(ret->reason, sizeof(ret->reason),
+			 PROBE_DEVICE " speaks version %d of KVM's API, not %d", version,
+			 KVM_API_VERSION);
 		return -1;
 	}
 	for (size_t i = 0; i < RSM_ARRAY_SIZE(needed); i++) {
 		if (ioctl(kvm, KVM_CHECK_EXTENSION, needed[i].cap) > 0)
 			continue;
-		snprintf(ret->reason, sizeof(ret->reason), "this kernel's KVM lacks %s", needed[i].name);
+		snprintf(ret->reason, sizeof(ret->reason), "this kernel's KVM lacks %s",
+			 needed[i].name);
 		return -1;
 	}
 	return rsm_steal_fd(kvm);
@@ -95,7 +97,7 @@ static int open_device(struct kvm_probe_result *ret)
 /* In the child: run the guest until it ends or SIGALRM ends us, whatever state KVM_RUN is in. */
 _Noreturn static void child(int kvm, struct probe_run *run)
 {
-	struct itimerval limit = { .it_value.tv_usec = PROBE_LIMIT_MS * 1000 };
+	struct itimerval limit = {.it_value.tv_usec = PROBE_LIMIT_MS * 1000};
 	sigset_t alarm;
 
 	signal(SIGALRM, SIG_DFL);
@@ -165,7 +167,7 @@ static int probe(bool use_cache, struct kvm_probe_result *ret)
 	bool certain = false;
 	int r;
 
-	*ret = (struct kvm_probe_result){ 0 };
+	*ret = (struct kvm_probe_result){0};
 	kvm = open_device(ret);
 	if (kvm < 0)
 		return 0;

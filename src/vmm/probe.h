@@ -3,8 +3,8 @@
  * Is KVM usable here? Probed, not assumed.
  *
  * Some machines expose a /dev/kvm that opens and creates VMs, and then interprets every instruction
- * of the guest's kernel, or stops at the first one its emulator lacks: hosts that virtualise by page
- * tables because the CPU's extensions are not theirs to use. An ordinary kernel never comes up
+ * of the guest's kernel, or stops at the first one its emulator lacks: hosts that virtualise by
+ * page tables because the CPU's extensions are not theirs to use. An ordinary kernel never comes up
  * there. So the probe runs a guest of a few instructions against a clock: a timed loop, then what a
  * Linux kernel executes early and such emulators do not have.
  */
@@ -15,10 +15,10 @@
 #include <stdint.h>
 
 enum kvm_probe_state {
-	KVM_PROBE_ABSENT,	 /* no /dev/kvm, or no driver behind it */
+	KVM_PROBE_ABSENT,        /* no /dev/kvm, or no driver behind it */
 	KVM_PROBE_NO_PERMISSION, /* it is there, and not for us */
-	KVM_PROBE_BUSY,		 /* another hypervisor holds the CPU's extensions */
-	KVM_PROBE_UNUSABLE,	 /* it is there and cannot run a kernel; the reason says what fails */
+	KVM_PROBE_BUSY,          /* another hypervisor holds the CPU's extensions */
+	KVM_PROBE_UNUSABLE, /* it is there and cannot run a kernel; the reason says what fails */
 	KVM_PROBE_USABLE,
 };
 

@@ -32,7 +32,7 @@ static char *next_line(char **text)
 
 static int parse(char *text, const char *key, struct kvm_probe_result *ret)
 {
-	struct kvm_probe_result found = { .cached = true };
+	struct kvm_probe_result found = {.cached = true};
 	char *line = next_line(&text), *rest;
 
 	if (!line || strcmp(line, CACHE_MAGIC) != 0)
@@ -62,7 +62,8 @@ static int parse(char *text, const char *key, struct kvm_probe_result *ret)
 
 int probe_cache_load(int dirfd, const char *name, const char *key, struct kvm_probe_result *ret)
 {
-	_cleanup_close_ int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	_cleanup_close_ int fd =
+		openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	char text[CACHE_MAX + 1];
 	struct stat st;
 	ssize_t n;

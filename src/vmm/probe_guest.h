@@ -6,12 +6,12 @@
 /* The guest writes the number of the step it is about to do to this port. */
 #define PROBE_PORT 0x10
 
-#define PROBE_STEP_LOOP	      1 /* timed up to the next step; PROBE_LOOP_ROUNDS times */
+#define PROBE_STEP_LOOP       1 /* timed up to the next step; PROBE_LOOP_ROUNDS times */
 #define PROBE_STEP_LOOP_END   2
 #define PROBE_STEP_CMPXCHG16B 3
 #define PROBE_STEP_XSAVE      4
-#define PROBE_STEP_INT3	      5
-#define PROBE_STEP_DONE	      6
+#define PROBE_STEP_INT3       5
+#define PROBE_STEP_DONE       6
 
 #define PROBE_LOOP_ROUNDS 3
 #define PROBE_LOOP_COUNT  1500 /* iterations of 2 instructions */

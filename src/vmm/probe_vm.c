@@ -37,8 +37,8 @@ static void fill_memory(uint8_t *mem)
 	*(uint64_t *)(mem + PROBE_PML4) = PROBE_PDPT | 3; /* present, writable */
 	*(uint64_t *)(mem + PROBE_PDPT) = PROBE_PD | 3;
 	*(uint64_t *)(mem + PROBE_PD) = 0 | 0x83; /* 2 MiB page */
-	gdt[PROBE_CS / 8] = 0x00af9b000000ffff;	  /* 64-bit code */
-	gdt[PROBE_DS / 8] = 0x00cf93000000ffff;	  /* flat data */
+	gdt[PROBE_CS / 8] = 0x00af9b000000ffff;   /* 64-bit code */
+	gdt[PROBE_DS / 8] = 0x00cf93000000ffff;   /* flat data */
 	/* interrupt gate, present, ring 0 (SDM vol. 3, 6.14.1) */
 	idt[3 * 2] = (handler & 0xffff) | (uint64_t)PROBE_CS << 16 | 0x8e00ULL << 32 |
 		     (handler >> 16) << 48;
@@ -65,23 +65,33 @@ static int set_cpuid(int kvm, int vcpu, bool *ret_xsave, struct probe_run *run)
 
 static int set_registers(int vcpu, bool xsave, struct probe_run *run)
 {
-	struct kvm_regs regs = { .rip = PROBE_CODE, .rsp = PROBE_STACK, .rflags = 2, .rdi = xsave };
-	struct kvm_segment code = { .limit = ~0u, .selector = PROBE_CS, .type = 11, .present = 1,
-				    .s = 1, .l = 1, .g = 1 };
-	struct kvm_segment data = { .limit = ~0u, .selector = PROBE_DS, .type = 3, .present = 1,
-				    .s = 1, .db = 1, .g = 1 };
+	struct kvm_regs regs = {.rip = PROBE_CODE, .rsp = PROBE_STACK, .rflags = 2, .rdi = xsave};
+	struct kvm_segment code = {.limit = ~0u,
+				   .selector = PROBE_CS,
+				   .type = 11,
+				   .present = 1,
+				   .s = 1,
+				   .l = 1,
+				   .g = 1};
+	struct kvm_segment data = {.limit = ~0u,
+				   .selector = PROBE_DS,
+				   .type = 3,
+				   .present = 1,
+				   .s = 1,
+				   .db = 1,
+				   .g = 1};
 	struct kvm_sregs sregs;
 
 	if (ioctl(vcpu, KVM_GET_SREGS, &sregs) < 0)
 		return failed(run, "KVM_GET_SREGS");
 	sregs.cs = code;
 	sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = data;
-	sregs.gdt = (struct kvm_dtable){ .base = PROBE_GDT, .limit = 0x17 };
-	sregs.idt = (struct kvm_dtable){ .base = PROBE_IDT, .limit = 4 * 16 - 1 };
+	sregs.gdt = (struct kvm_dtable){.base = PROBE_GDT, .limit = 0x17};
+	sregs.idt = (struct kvm_dtable){.base = PROBE_IDT, .limit = 4 * 16 - 1};
 	sregs.cr3 = PROBE_PML4;
 	sregs.cr4 = 0x620 | (xsave ? 0x40000 : 0); /* PAE, OSFXSR, OSXMMEXCPT, OSXSAVE */
-	sregs.cr0 = 0x80050033;			   /* PG, AM, WP, NE, ET, MP, PE */
-	sregs.efer = 0xd00;			   /* NXE, LMA, LME */
+	sregs.cr0 = 0x80050033;                    /* PG, AM, WP, NE, ET, MP, PE */
+	sregs.efer = 0xd00;                        /* NXE, LMA, LME */
 	if (ioctl(vcpu, KVM_SET_SREGS, &sregs) < 0)
 		return failed(run, "KVM_SET_SREGS");
 	if (ioctl(vcpu, KVM_SET_REGS, &regs) < 0)
@@ -115,13 +125,14 @@ static void run_guest(int vcpu, struct kvm_run *kr, struct probe_run *run)
 
 void probe_vm_run(int kvm, struct probe_run *run)
 {
-	struct kvm_userspace_memory_region slot = { .memory_size = PROBE_MEM_SIZE };
+	struct kvm_userspace_memory_region slot = {.memory_size = PROBE_MEM_SIZE};
 	struct kvm_run *kr;
 	bool xsave = false;
 	int vm, vcpu, size;
 	void *mem;
 
-	mem = mmap(NULL, PROBE_MEM_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	mem = mmap(NULL, PROBE_MEM_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		   0);
 	if (mem == MAP_FAILED) {
 		failed(run, "mmap");
 		return;
@@ -157,12 +168,9 @@ void probe_vm_run(int kvm, struct probe_run *run)
 static const char *step_name(uint32_t step)
 {
 	static const char *const names[] = {
-		[0] = "its first instruction",
-		[PROBE_STEP_LOOP] = "a plain loop",
-		[PROBE_STEP_LOOP_END] = "a plain loop",
-		[PROBE_STEP_CMPXCHG16B] = "cmpxchg16b",
-		[PROBE_STEP_XSAVE] = "xsave/xrstor",
-		[PROBE_STEP_INT3] = "int3",
+		[0] = "its first instruction",          [PROBE_STEP_LOOP] = "a plain loop",
+		[PROBE_STEP_LOOP_END] = "a plain loop", [PROBE_STEP_CMPXCHG16B] = "cmpxchg16b",
+		[PROBE_STEP_XSAVE] = "xsave/xrstor",    [PROBE_STEP_INT3] = "int3",
 	};
 
 	return step < RSM_ARRAY_SIZE(names) ? names[step] : "an unknown step";
@@ -194,13 +202,16 @@ void probe_judge(const struct probe_run *run, bool killed, struct kvm_probe_resu
 	ret->ps_per_insn = run->best_ns * 1000 / (2 * PROBE_LOOP_COUNT);
 	slow = ret->ps_per_insn > PROBE_SLOW_PS;
 	if (slow)
-		snprintf(speed, sizeof(speed), " and interprets guest code at %llu ns an instruction",
+		snprintf(speed, sizeof(speed),
+			 " and interprets guest code at %llu ns an instruction",
 			 (unsigned long long)ret->ps_per_insn / 1000);
 	if (run->what && (run->error == EBUSY || run->error == EPERM || run->error == EACCES)) {
 		ret->state = run->error == EBUSY ? KVM_PROBE_BUSY : KVM_PROBE_NO_PERMISSION;
-		snprintf(ret->reason, sizeof(ret->reason), "%s: %s", run->what, strerror(run->error));
+		snprintf(ret->reason, sizeof(ret->reason), "%s: %s", run->what,
+			 strerror(run->error));
 	} else if (run->what) {
-		snprintf(ret->reason, sizeof(ret->reason), "%s: %s", run->what, strerror(run->error));
+		snprintf(ret->reason, sizeof(ret->reason), "%s: %s", run->what,
+			 strerror(run->error));
 	} else if (killed) {
 		snprintf(ret->reason, sizeof(ret->reason), "%s: time is up at %s", kernel,
 			 step_name(run->step));

@@ -29,7 +29,8 @@ void probe_judge(const struct probe_run *run, bool killed, struct kvm_probe_resu
 
 /**
  * probe_cache_load() - What was found earlier in this boot
- * @dirfd, @name: the file; believed only if it is a regular file that no one but root or us may write
+ * @dirfd, @name: the file; believed only if it is a regular file that no one but root or us may
+ * write
  * @key:	boot and device it must be about
  * Return: 0 with @ret, or -ENOENT
  */

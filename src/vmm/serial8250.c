@@ -67,7 +67,8 @@ static uint8_t read_register(struct serial8250 *s, uint64_t offset)
 	case UART_LSR:
 		return UART_LSR_THRE | UART_LSR_TEMT;
 	case UART_MSR:
-		if (s->mcr & UART_MCR_LOOP) /* DTR, RTS, OUT1, OUT2 come back as DSR, CTS, RI, DCD */
+		if (s->mcr &
+		    UART_MCR_LOOP) /* DTR, RTS, OUT1, OUT2 come back as DSR, CTS, RI, DCD */
 			return (uint8_t)((s->mcr & UART_MCR_DTR ? UART_MSR_DSR : 0) |
 					 (s->mcr & UART_MCR_RTS ? UART_MSR_CTS : 0) |
 					 (s->mcr & UART_MCR_OUT1 ? UART_MSR_RI : 0) |
@@ -137,7 +138,7 @@ static void serial_write(void *cookie, uint64_t offset, const void *data, uint32
 
 int serial8250_init(struct serial8250 *s, struct kvm_vm *vm, int out, struct rsm_error *err)
 {
-	static const struct mmio_ops ops = { .read = serial_read, .write = serial_write };
+	static const struct mmio_ops ops = {.read = serial_read, .write = serial_write};
 	int r;
 
 	memset(s, 0, sizeof(*s));

@@ -65,7 +65,8 @@ static void handle_internal_error(struct vcpu *v)
 	char what[80];
 
 	if (v->run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION) {
-		end_with_state(v, KVM_END_EMULATION, "KVM cannot emulate an instruction of the guest");
+		end_with_state(v, KVM_END_EMULATION,
+			       "KVM cannot emulate an instruction of the guest");
 		return;
 	}
 	snprintf(what, sizeof(what), "KVM internal error %u", v->run->internal.suberror);

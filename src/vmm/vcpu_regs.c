@@ -11,19 +11,19 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
-#define CR0_PE	 (1u << 0)
-#define CR0_ET	 (1u << 4)
-#define CR0_PG	 (1u << 31)
-#define CR4_PAE	 (1u << 5)
+#define CR0_PE   (1u << 0)
+#define CR0_ET   (1u << 4)
+#define CR0_PG   (1u << 31)
+#define CR4_PAE  (1u << 5)
 #define EFER_LME (1u << 8)
 #define EFER_LMA (1u << 10)
 
-#define MSR_MISC_ENABLE	  0x1a0
+#define MSR_MISC_ENABLE   0x1a0
 #define MSR_MTRR_DEF_TYPE 0x2ff
 
 #define LAPIC_LVT_LINT0 0x350
 #define LAPIC_LVT_LINT1 0x360
-#define LVT_MODE_NMI	0x400
+#define LVT_MODE_NMI    0x400
 #define LVT_MODE_EXTINT 0x700
 
 /* What a BIOS leaves behind and a kernel relies on. */
@@ -34,10 +34,11 @@ static int set_firmware_state(struct vcpu *v, struct rsm_error *err)
 		struct kvm_msr_entry entries[2];
 	} msrs = {
 		.head.nmsrs = 2,
-		.entries = {
-			{ .index = MSR_MISC_ENABLE, .data = 1 },	 /* fast strings */
-			{ .index = MSR_MTRR_DEF_TYPE, .data = 0x806 }, /* on, write-back */
-		},
+		.entries =
+			{
+				{.index = MSR_MISC_ENABLE, .data = 1},       /* fast strings */
+				{.index = MSR_MTRR_DEF_TYPE, .data = 0x806}, /* on, write-back */
+			},
 	};
 	struct kvm_lapic_state lapic;
 	uint32_t lint0 = LVT_MODE_EXTINT, lint1 = LVT_MODE_NMI;
@@ -95,17 +96,23 @@ static int enter(struct vcpu *v, const struct kvm_sregs *sregs, const struct kvm
 
 static void set_segments(struct kvm_sregs *sregs, uint16_t code, uint16_t data, bool is64)
 {
-	sregs->cs = (struct kvm_segment){ .limit = ~0u, .selector = code, .type = 11, .present = 1,
-					  .s = 1, .l = is64, .db = !is64, .g = 1 };
-	sregs->ds = (struct kvm_segment){ .limit = ~0u, .selector = data, .type = 3, .present = 1,
-					  .s = 1, .db = 1, .g = 1 };
+	sregs->cs = (struct kvm_segment){.limit = ~0u,
+					 .selector = code,
+					 .type = 11,
+					 .present = 1,
+					 .s = 1,
+					 .l = is64,
+					 .db = !is64,
+					 .g = 1};
+	sregs->ds = (struct kvm_segment){
+		.limit = ~0u, .selector = data, .type = 3, .present = 1, .s = 1, .db = 1, .g = 1};
 	sregs->es = sregs->fs = sregs->gs = sregs->ss = sregs->ds;
-	sregs->tr = (struct kvm_segment){ .limit = 0x67, .type = 11, .present = 1 };
+	sregs->tr = (struct kvm_segment){.limit = 0x67, .type = 11, .present = 1};
 }
 
 int vcpu_enter_pvh(struct vcpu *v, gpa_t entry, gpa_t start_info)
 {
-	struct kvm_regs regs = { .rip = entry.v, .rbx = start_info.v, .rflags = 2 };
+	struct kvm_regs regs = {.rip = entry.v, .rbx = start_info.v, .rflags = 2};
 	struct kvm_sregs sregs;
 
 	if (ioctl(v->fd, KVM_GET_SREGS, &sregs) < 0)
@@ -119,13 +126,13 @@ int vcpu_enter_pvh(struct vcpu *v, gpa_t entry, gpa_t start_info)
 
 int vcpu_enter_64(struct vcpu *v, gpa_t entry, gpa_t boot_params, gpa_t cr3, gpa_t gdt)
 {
-	struct kvm_regs regs = { .rip = entry.v, .rsi = boot_params.v, .rflags = 2 };
+	struct kvm_regs regs = {.rip = entry.v, .rsi = boot_params.v, .rflags = 2};
 	struct kvm_sregs sregs;
 
 	if (ioctl(v->fd, KVM_GET_SREGS, &sregs) < 0)
 		return -errno;
 	set_segments(&sregs, 0x10, 0x18, true);
-	sregs.gdt = (struct kvm_dtable){ .base = gdt.v, .limit = 0x1f };
+	sregs.gdt = (struct kvm_dtable){.base = gdt.v, .limit = 0x1f};
 	sregs.cr0 = CR0_PE | CR0_ET | CR0_PG;
 	sregs.cr3 = cr3.v;
 	sregs.cr4 = CR4_PAE;
@@ -136,17 +143,18 @@ int vcpu_enter_64(struct vcpu *v, gpa_t entry, gpa_t boot_params, gpa_t cr3, gpa
 /* Code at @linear, as hex; nothing if it is not mapped to RAM. */
 static size_t describe_code(struct vcpu *v, uint64_t linear, char *buf, size_t size)
 {
-	struct kvm_translation t = { .linear_address = linear };
+	struct kvm_translation t = {.linear_address = linear};
 	size_t used = 0;
 
 	for (unsigned i = 0; i < 16 && used < size; i++, t.linear_address++) {
 		const uint8_t *byte = NULL;
 
 		if (ioctl(v->fd, KVM_TRANSLATE, &t) == 0 && t.valid)
-			byte = gmem_ptr(&v->vm->mem, (gpa_t){ t.physical_address }, 1);
+			byte = gmem_ptr(&v->vm->mem, (gpa_t){t.physical_address}, 1);
 		if (!byte)
 			break;
-		used += (size_t)snprintf(buf + used, size - used, "%s%02x", i ? " " : "code ", *byte);
+		used += (size_t)snprintf(buf + used, size - used, "%s%02x", i ? " " : "code ",
+					 *byte);
 	}
 	return used;
 }
@@ -167,8 +175,9 @@ void vcpu_describe(struct vcpu *v, char *buf, size_t size)
 		     "r8 %llx r9 %llx r10 %llx r11 %llx r12 %llx r13 %llx r14 %llx r15 %llx\n"
 		     "cr0 %llx cr2 %llx cr3 %llx cr4 %llx efer %llx\n",
 		     v->index, r.rip, r.rsp, r.rflags, s.cs.selector, r.rax, r.rbx, r.rcx, r.rdx,
-		     r.rsi, r.rdi, r.rbp, r.r8, r.r9, r.r10, r.r11, r.r12, r.r13, r.r14, r.r15, s.cr0,
-		     s.cr2, s.cr3, s.cr4, s.efer);
+		     r.rsi, r.rdi, r.rbp, r.r8, r.r9, r.r10, r.r11, r.r12, r.r13, r.r14, r.r15,
+		     s.cr0, s.cr2, s.cr3, s.cr4, s.efer);
 	if (n > 0 && (size_t)n < size)
-		describe_code(v, (s.efer & EFER_LMA ? 0 : s.cs.base) + r.rip, buf + n, size - (size_t)n);
+		describe_code(v, (s.efer & EFER_LMA ? 0 : s.cs.base) + r.rip, buf + n,
+			      size - (size_t)n);
 }

@@ -2,7 +2,7 @@
 /* Guests about what a vCPU does: ends, loops, other vCPUs. */
 #include "guest.h"
 
-#define LAPIC	       0xfee00000
+#define LAPIC          0xfee00000
 #define LAPIC_SPURIOUS 0xf0
 #define LAPIC_ICR_LOW  0x300
 #define LAPIC_ICR_HIGH 0x310
@@ -19,7 +19,7 @@ static void triple_fault(void)
 	struct {
 		uint16_t limit;
 		uint64_t base;
-	} __attribute__((packed)) none = { 0, 0 };
+	} __attribute__((packed)) none = {0, 0};
 
 	__asm__ volatile("lidt %0; ud2" : : "m"(none));
 }
@@ -62,10 +62,7 @@ static void unemulated(void)
 	static __attribute__((aligned(16))) uint64_t pair[2];
 
 	report(1);
-	__asm__ volatile("lock cmpxchg16b %0"
-			 : "+m"(pair)
-			 : "a"(0), "d"(0), "b"(1), "c"(2)
-			 : "cc");
+	__asm__ volatile("lock cmpxchg16b %0" : "+m"(pair) : "a"(0), "d"(0), "b"(1), "c"(2) : "cc");
 	report(2);
 }
 
@@ -115,10 +112,10 @@ static void serial(void)
 }
 
 const struct guest_test cpu_tests[] = {
-	{ "hello", hello },   { "triple_fault", triple_fault },
-	{ "reset", reset },   { "spin", spin },
-	{ "exits", exits },   { "halt", halt },
-	{ "smp", smp },	      { "smp_spin", smp_spin },
-	{ "serial", serial }, { "unemulated", unemulated },
-	{ NULL, NULL },
+	{"hello", hello},   {"triple_fault", triple_fault},
+	{"reset", reset},   {"spin", spin},
+	{"exits", exits},   {"halt", halt},
+	{"smp", smp},       {"smp_spin", smp_spin},
+	{"serial", serial}, {"unemulated", unemulated},
+	{NULL, NULL},
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "guest.h"
 
-#define START_INFO_CMDLINE  24	  /* hvm_start_info.cmdline_paddr */
+#define START_INFO_CMDLINE  24    /* hvm_start_info.cmdline_paddr */
 #define BOOT_PARAMS_CMDLINE 0x228 /* setup_header.cmd_line_ptr */
 
 void guest_main(int entry, uintptr_t info);
@@ -49,8 +49,8 @@ static void run(const struct guest_test *tests, const char *name)
 /* @entry: 0 PVH, 1 64-bit */
 void guest_main(int entry, uintptr_t info)
 {
-	const char *name = entry == 0 ? (const char *)*(uint64_t *)(info + START_INFO_CMDLINE) :
-					(const char *)(uintptr_t)read32(info + BOOT_PARAMS_CMDLINE);
+	const char *name = entry == 0 ? (const char *)*(uint64_t *)(info + START_INFO_CMDLINE)
+				      : (const char *)(uintptr_t)read32(info + BOOT_PARAMS_CMDLINE);
 
 	run(cpu_tests, name);
 	run(memory_tests, name);

@@ -52,7 +52,7 @@ static void sync_write(void *cookie, uint64_t offset, const void *data, uint32_t
 static int without_note(int fd)
 {
 	_cleanup_free_ char *text = NULL;
-	static const uint8_t note[] = { 4, 0, 0, 0, 4, 0, 0, 0, 18, 0, 0, 0, 'X', 'e', 'n', 0 };
+	static const uint8_t note[] = {4, 0, 0, 0, 4, 0, 0, 0, 18, 0, 0, 0, 'X', 'e', 'n', 0};
 	int copy = memfd_create("guest", MFD_CLOEXEC);
 	char *at;
 	size_t len;
@@ -68,10 +68,10 @@ static int without_note(int fd)
 
 void host_init(struct host *h, const char *name, unsigned vcpus, bool pvh)
 {
-	static const struct mmio_ops report = { .read = sync_read, .write = report_write };
-	static const struct mmio_ops sync = { .read = sync_read, .write = sync_write };
-	struct kvm_vm_config config = { .memory = GUEST_RAM, .vcpus = vcpus };
-	struct boot_config boot = { .initrd = -1, .cmdline = name };
+	static const struct mmio_ops report = {.read = sync_read, .write = report_write};
+	static const struct mmio_ops sync = {.read = sync_read, .write = sync_write};
+	struct kvm_vm_config config = {.memory = GUEST_RAM, .vcpus = vcpus};
+	struct boot_config boot = {.initrd = -1, .cmdline = name};
 	struct rsm_error err = RSM_ERROR_INIT;
 
 	memset(h, 0, sizeof(*h));
@@ -83,7 +83,8 @@ void host_init(struct host *h, const char *name, unsigned vcpus, bool pvh)
 	h->readonly = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	assert_ptr_not_equal(h->readonly, MAP_FAILED);
 	*(uint32_t *)h->readonly = GUEST_READONLY_WORD;
-	assert_int_equal(kvm_vm_map(h->vm, (gpa_t){ GUEST_READONLY_BASE }, 4096, h->readonly, true), 0);
+	assert_int_equal(kvm_vm_map(h->vm, (gpa_t){GUEST_READONLY_BASE}, 4096, h->readonly, true),
+			 0);
 	assert_int_equal(kvm_vm_pio(h->vm, GUEST_PORT_REPORT, 4, &report, h), 0);
 	assert_int_equal(kvm_vm_pio(h->vm, GUEST_PORT_SYNC, 4, &sync, h), 0);
 	boot.kernel = open(GUESTS, O_RDONLY | O_CLOEXEC);
@@ -110,7 +111,7 @@ const struct kvm_end *host_wait(struct host *h, unsigned ms)
 	const struct kvm_end *end = NULL;
 
 	while (!end && rsm_now_ns() < until) {
-		struct pollfd p = { .fd = kvm_vm_event_fd(h->vm), .events = POLLIN };
+		struct pollfd p = {.fd = kvm_vm_event_fd(h->vm), .events = POLLIN};
 
 		if (poll(&p, 1, 1) > 0)
 			end = kvm_vm_service(h->vm);

@@ -23,7 +23,8 @@ struct host {
 	unsigned long syncs;
 };
 
-/* Skip the test with a reason if this machine has no /dev/kvm for us (fails if tests are strict). */
+/* Skip the test with a reason if this machine has no /dev/kvm for us (fails if tests are strict).
+ */
 void host_need_kvm(void);
 
 /* Make a VM of @vcpus with the guest called @name loaded, not started. @pvh: by which entry */

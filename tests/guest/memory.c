@@ -36,8 +36,8 @@ static void string_io(void)
 }
 
 const struct guest_test memory_tests[] = {
-	{ "hole", hole },
-	{ "readonly", readonly },
-	{ "string_io", string_io },
-	{ NULL, NULL },
+	{"hole", hole},
+	{"readonly", readonly},
+	{"string_io", string_io},
+	{NULL, NULL},
 };

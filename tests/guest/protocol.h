@@ -4,12 +4,12 @@
 #define TESTS_GUEST_PROTOCOL_H
 
 #define GUEST_PORT_REPORT 0xf4 /* 32 bits: a value for the host, appended to its list */
-#define GUEST_PORT_SYNC	  0xf8 /* 32 bits: counts up on the host; for guests that never end */
+#define GUEST_PORT_SYNC   0xf8 /* 32 bits: counts up on the host; for guests that never end */
 
 /* What the host maps for memory tests. */
 #define GUEST_READONLY_BASE 0xc8000000
 #define GUEST_READONLY_WORD 0x72656164
-#define GUEST_HOLE_BASE	    0xc4000000
+#define GUEST_HOLE_BASE     0xc4000000
 
 #define GUEST_RAM (8 << 20)
 

@@ -242,12 +242,12 @@ static void impossible_sizes_are_refused_by_name(void **state)
 		struct kvm_vm_config config;
 		const char *part;
 	} cases[] = {
-		{ { .memory = GUEST_RAM, .vcpus = 0 }, "0 vCPUs" },
-		{ { .memory = GUEST_RAM, .vcpus = 100000 }, "100000 vCPUs" },
-		{ { .memory = 4096, .vcpus = 1 }, "guest memory" },
-		{ { .memory = GUEST_RAM + 1, .vcpus = 1 }, "guest memory" },
-		{ { .memory = 1ULL << 60, .vcpus = 1 }, "guest memory" },
-		{ { .memory = ~0ULL << 12, .vcpus = 1 }, "guest memory" },
+		{{.memory = GUEST_RAM, .vcpus = 0}, "0 vCPUs"},
+		{{.memory = GUEST_RAM, .vcpus = 100000}, "100000 vCPUs"},
+		{{.memory = 4096, .vcpus = 1}, "guest memory"},
+		{{.memory = GUEST_RAM + 1, .vcpus = 1}, "guest memory"},
+		{{.memory = 1ULL << 60, .vcpus = 1}, "guest memory"},
+		{{.memory = ~0ULL << 12, .vcpus = 1}, "guest memory"},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

@@ -30,14 +30,25 @@ struct kernel {
 static_assert(offsetof(struct kernel, code) == CODE_AT, "layout");
 
 static const struct kernel good = {
-	.eh = { .e_ident = { 0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT },
-		.e_type = ET_EXEC, .e_machine = EM_X86_64, .e_version = 1, .e_entry = 0x1000010,
-		.e_phoff = sizeof(Elf64_Ehdr), .e_phentsize = sizeof(Elf64_Phdr), .e_phnum = 2 },
-	.ph = { { .p_type = PT_LOAD, .p_offset = CODE_AT, .p_vaddr = 0xffffffff81000000,
-		  .p_paddr = 0x1000000, .p_filesz = 64, .p_memsz = 4096 },
-		{ .p_type = PT_NOTE, .p_offset = offsetof(struct kernel, note), .p_filesz = 20,
-		  .p_memsz = 20 } },
-	.note = { { 4, 4, 18 }, "Xen", 0x1000020 },
+	.eh = {.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
+	       .e_type = ET_EXEC,
+	       .e_machine = EM_X86_64,
+	       .e_version = 1,
+	       .e_entry = 0x1000010,
+	       .e_phoff = sizeof(Elf64_Ehdr),
+	       .e_phentsize = sizeof(Elf64_Phdr),
+	       .e_phnum = 2},
+	.ph = {{.p_type = PT_LOAD,
+		.p_offset = CODE_AT,
+		.p_vaddr = 0xffffffff81000000,
+		.p_paddr = 0x1000000,
+		.p_filesz = 64,
+		.p_memsz = 4096},
+	       {.p_type = PT_NOTE,
+		.p_offset = offsetof(struct kernel, note),
+		.p_filesz = 20,
+		.p_memsz = 20}},
+	.note = {{4, 4, 18}, "Xen", 0x1000020},
 };
 
 static int parse_bytes(const void *data, size_t len, struct boot_image *ret)
@@ -164,7 +175,7 @@ static void too_many_segments_are_refused(void **state)
 		Elf64_Ehdr eh;
 		Elf64_Phdr ph[BOOT_SEGMENTS_MAX + 1];
 		uint8_t code[64];
-	} k = { .eh = good.eh };
+	} k = {.eh = good.eh};
 	struct boot_image image;
 
 	k.eh.e_phnum = BOOT_SEGMENTS_MAX + 1;
@@ -177,10 +188,14 @@ static void too_many_segments_are_refused(void **state)
 
 static void make_bzimage(uint8_t *file, size_t size)
 {
-	struct setup_header h = { .setup_sects = 1, .jump = 0x66eb, .header = 0x53726448,
-				  .version = 0x020f, .loadflags = LOADED_HIGH,
-				  .xloadflags = XLF_KERNEL_64, .pref_address = 0x1000000,
-				  .init_size = 0x2000000 };
+	struct setup_header h = {.setup_sects = 1,
+				 .jump = 0x66eb,
+				 .header = 0x53726448,
+				 .version = 0x020f,
+				 .loadflags = LOADED_HIGH,
+				 .xloadflags = XLF_KERNEL_64,
+				 .pref_address = 0x1000000,
+				 .init_size = 0x2000000};
 
 	memset(file, 0, size);
 	h.syssize = (uint32_t)((size - 1024) / 16);

@@ -9,7 +9,11 @@
 static void add(struct cpuid_table *t, uint32_t function, uint32_t index, uint32_t value)
 {
 	t->entries[t->head.nent++] = (struct kvm_cpuid_entry2){
-		.function = function, .index = index, .eax = value, .ebx = value, .ecx = value,
+		.function = function,
+		.index = index,
+		.eax = value,
+		.ebx = value,
+		.ecx = value,
 		.edx = value,
 	};
 }
@@ -17,10 +21,11 @@ static void add(struct cpuid_table *t, uint32_t function, uint32_t index, uint32
 /* A host that has everything. */
 static void make_host(struct cpuid_table *t)
 {
-	static const uint32_t leaves[] = { 1, 5, 6, 0xa, 0xb, 0xf, 0x10, 0x12, 0x14, 0x15, 0x16, 0x1d,
-					   0x1f, 0x40000000, 0x40000001, 0x80000001, 0x80000007,
-					   0x80000008, 0x8000000a, 0x8000001b, 0x8000001e,
-					   0x8000001f };
+	static const uint32_t leaves[] = {
+		1,          5,          6,          0xa,        0xb,        0xf,
+		0x10,       0x12,       0x14,       0x15,       0x16,       0x1d,
+		0x1f,       0x40000000, 0x40000001, 0x80000001, 0x80000007, 0x80000008,
+		0x8000000a, 0x8000001b, 0x8000001e, 0x8000001f};
 
 	memset(t, 0, sizeof(*t));
 	add(t, 0, 0, 0x20);
@@ -29,26 +34,26 @@ static void make_host(struct cpuid_table *t)
 	add(t, 7, 0, ~0u);
 	add(t, 7, 1, ~0u);
 	add(t, 0xd, 0, ~0u);
-	add(t, 4, 0, 0x21 | ~0u << 14);	 /* level 1 */
-	add(t, 4, 3, 0x63 | ~0u << 14);	 /* level 3 */
+	add(t, 4, 0, 0x21 | ~0u << 14); /* level 1 */
+	add(t, 4, 3, 0x63 | ~0u << 14); /* level 3 */
 	add(t, 4, 4, 0);
 }
 
 static void nested_virtualisation_and_counters_are_not_shown(void **state)
 {
-	static const uint32_t gone[] = { 5, 0xa, 0xf, 0x10, 0x12, 0x14, 0x15, 0x16, 0x1d, 0x1f,
-					 0x8000000a, 0x8000001b, 0x8000001f };
-	struct cpuid_policy policy = { .vcpus = 1, .tsc_deadline = true };
+	static const uint32_t gone[] = {5,    0xa,  0xf,  0x10,       0x12,       0x14,      0x15,
+					0x16, 0x1d, 0x1f, 0x8000000a, 0x8000001b, 0x8000001f};
+	struct cpuid_policy policy = {.vcpus = 1, .tsc_deadline = true};
 	struct cpuid_table t;
 
 	make_host(&t);
 	cpuid_filter(&t, &policy);
 	for (size_t i = 0; i < sizeof(gone) / sizeof(gone[0]); i++)
 		assert_null(cpuid_find(&t, gone[i], 0));
-	assert_false(cpuid_find(&t, 1, 0)->ecx & 1u << 5);	    /* VMX */
-	assert_false(cpuid_find(&t, 1, 0)->ecx & 1u << 3);	    /* MONITOR */
+	assert_false(cpuid_find(&t, 1, 0)->ecx & 1u << 5);          /* VMX */
+	assert_false(cpuid_find(&t, 1, 0)->ecx & 1u << 3);          /* MONITOR */
 	assert_false(cpuid_find(&t, 0x80000001, 0)->ecx & 1u << 2); /* SVM */
-	assert_false(cpuid_find(&t, 7, 0)->ebx & 1u << 2);	    /* SGX */
+	assert_false(cpuid_find(&t, 7, 0)->ebx & 1u << 2);          /* SGX */
 	assert_int_equal(cpuid_find(&t, 6, 0)->eax, 1u << 2);
 	assert_int_equal(cpuid_find(&t, 0x80000007, 0)->edx, 1u << 8);
 	assert_false(cpuid_find(&t, 0xd, 0)->eax & 3u << 17); /* AMX state */
@@ -56,7 +61,7 @@ static void nested_virtualisation_and_counters_are_not_shown(void **state)
 
 static void hypervisor_and_tsc_deadline_are_shown(void **state)
 {
-	struct cpuid_policy policy = { .vcpus = 1, .tsc_deadline = true };
+	struct cpuid_policy policy = {.vcpus = 1, .tsc_deadline = true};
 	struct cpuid_table t;
 
 	memset(&t, 0, sizeof(t));
@@ -70,7 +75,7 @@ static void hypervisor_and_tsc_deadline_are_shown(void **state)
 
 static void topology_is_one_package_of_single_threaded_cores(void **state)
 {
-	struct cpuid_policy policy = { .vcpus = 6 };
+	struct cpuid_policy policy = {.vcpus = 6};
 	struct cpuid_table t;
 
 	make_host(&t);
@@ -88,7 +93,7 @@ static void topology_is_one_package_of_single_threaded_cores(void **state)
 
 static void single_vcpu_has_no_hyperthreading_flag(void **state)
 {
-	struct cpuid_policy policy = { .vcpus = 1 };
+	struct cpuid_policy policy = {.vcpus = 1};
 	struct cpuid_table t;
 
 	make_host(&t);
@@ -100,7 +105,7 @@ static void single_vcpu_has_no_hyperthreading_flag(void **state)
 
 static void every_vcpu_has_its_apic_id(void **state)
 {
-	struct cpuid_policy policy = { .vcpus = 4 };
+	struct cpuid_policy policy = {.vcpus = 4};
 	struct cpuid_table t;
 
 	make_host(&t);
@@ -116,7 +121,7 @@ static void every_vcpu_has_its_apic_id(void **state)
 
 static void full_table_is_not_overrun(void **state)
 {
-	struct cpuid_policy policy = { .vcpus = 2 };
+	struct cpuid_policy policy = {.vcpus = 2};
 	struct cpuid_table *t = calloc(1, sizeof(*t));
 
 	assert_non_null(t);

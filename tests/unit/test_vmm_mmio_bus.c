@@ -30,11 +30,11 @@ static void on_write(void *cookie, uint64_t offset, const void *data, uint32_t l
 	l->writes++;
 }
 
-static const struct mmio_ops ops = { .read = on_read, .write = on_write };
+static const struct mmio_ops ops = {.read = on_read, .write = on_write};
 
 static void ranges_may_come_in_any_order_and_not_overlap(void **state)
 {
-	struct mmio_bus bus = { 0 };
+	struct mmio_bus bus = {0};
 
 	assert_int_equal(mmio_bus_add(&bus, 0x3000, 0x1000, &ops, NULL), 0);
 	assert_int_equal(mmio_bus_add(&bus, 0x1000, 0x1000, &ops, NULL), 0);
@@ -52,7 +52,7 @@ static void ranges_may_come_in_any_order_and_not_overlap(void **state)
 
 static void full_bus_refuses(void **state)
 {
-	struct mmio_bus bus = { 0 };
+	struct mmio_bus bus = {0};
 
 	for (unsigned i = 0; i < MMIO_BUS_RANGES_MAX; i++)
 		assert_int_equal(mmio_bus_add(&bus, i, 1, &ops, NULL), 0);
@@ -68,15 +68,15 @@ static void access_reaches_the_range_that_holds_all_of_it(void **state)
 		unsigned which;
 		uint64_t offset;
 	} cases[] = {
-		{ 0xfff, 1, false, 0, 0 },	{ 0xfff, 2, false, 0, 0 },
-		{ 0x1000, 4, true, 0, 0 },	{ 0x1ffc, 4, true, 0, 0xffc },
-		{ 0x1ffd, 4, false, 0, 0 },	{ 0x2000, 1, false, 0, 0 },
-		{ 0x3000, 8, true, 1, 0 },	{ 0x3007, 1, true, 1, 7 },
-		{ 0x3001, 8, false, 0, 0 },	{ UINT64_MAX, 1, false, 0, 0 },
-		{ UINT64_MAX - 3, 8, false, 0, 0 },
+		{0xfff, 1, false, 0, 0},          {0xfff, 2, false, 0, 0},
+		{0x1000, 4, true, 0, 0},          {0x1ffc, 4, true, 0, 0xffc},
+		{0x1ffd, 4, false, 0, 0},         {0x2000, 1, false, 0, 0},
+		{0x3000, 8, true, 1, 0},          {0x3007, 1, true, 1, 7},
+		{0x3001, 8, false, 0, 0},         {UINT64_MAX, 1, false, 0, 0},
+		{UINT64_MAX - 3, 8, false, 0, 0},
 	};
-	struct last last[2] = { 0 };
-	struct mmio_bus bus = { 0 };
+	struct last last[2] = {0};
+	struct mmio_bus bus = {0};
 
 	assert_int_equal(mmio_bus_add(&bus, 0x1000, 0x1000, &ops, &last[0]), 0);
 	assert_int_equal(mmio_bus_add(&bus, 0x3000, 8, &ops, &last[1]), 0);

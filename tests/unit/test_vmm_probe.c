@@ -49,7 +49,7 @@ static const struct kvm_probe_result unusable = {
 static void verdict_is_remembered(void **state)
 {
 	struct dir *d = *state;
-	struct kvm_probe_result r = { 0 };
+	struct kvm_probe_result r = {0};
 
 	assert_int_equal(probe_cache_load(d->fd, "f", KEY, &r), -ENOENT);
 	probe_cache_store(d->fd, "f", KEY, &unusable);
@@ -63,7 +63,7 @@ static void verdict_is_remembered(void **state)
 static void verdict_of_another_boot_is_forgotten(void **state)
 {
 	struct dir *d = *state;
-	struct kvm_probe_result r = { 0 };
+	struct kvm_probe_result r = {0};
 
 	probe_cache_store(d->fd, "f", KEY, &unusable);
 	assert_int_equal(probe_cache_load(d->fd, "f", KEY "2", &r), -ENOENT);
@@ -72,7 +72,7 @@ static void verdict_of_another_boot_is_forgotten(void **state)
 static void file_that_others_may_write_is_not_believed(void **state)
 {
 	struct dir *d = *state;
-	struct kvm_probe_result r = { 0 };
+	struct kvm_probe_result r = {0};
 
 	probe_cache_store(d->fd, "f", KEY, &unusable);
 	assert_int_equal(fchmodat(d->fd, "f", 0666, 0), 0);
@@ -89,7 +89,7 @@ static void file_that_others_may_write_is_not_believed(void **state)
 static void every_truncation_of_the_file_is_no_file(void **state)
 {
 	struct dir *d = *state;
-	struct kvm_probe_result r = { 0 };
+	struct kvm_probe_result r = {0};
 	_cleanup_free_ char *text = NULL;
 	size_t len;
 
@@ -111,24 +111,35 @@ static void judging_names_what_failed(void **state)
 		enum kvm_probe_state state;
 		const char *part;
 	} cases[] = {
-		{ { .step = PROBE_STEP_DONE, .best_ns = 1000 }, false, KVM_PROBE_USABLE, "" },
-		{ { .step = PROBE_STEP_DONE, .best_ns = 10000000 }, false, KVM_PROBE_UNUSABLE,
-		  "interprets guest code" },
-		{ { .step = PROBE_STEP_CMPXCHG16B, .best_ns = 1000,
-		    .exit_reason = KVM_EXIT_INTERNAL_ERROR },
-		  false, KVM_PROBE_UNUSABLE, "cmpxchg16b (KVM cannot emulate it)" },
-		{ { .step = PROBE_STEP_INT3, .exit_reason = KVM_EXIT_SHUTDOWN }, false,
-		  KVM_PROBE_UNUSABLE, "int3 (triple fault)" },
-		{ { .step = PROBE_STEP_LOOP }, true, KVM_PROBE_UNUSABLE, "time is up at a plain loop" },
-		{ { .what = "KVM_CREATE_VM", .error = EBUSY }, false, KVM_PROBE_BUSY, "KVM_CREATE_VM" },
-		{ { .what = "KVM_CREATE_VM", .error = EPERM }, false, KVM_PROBE_NO_PERMISSION,
-		  "KVM_CREATE_VM" },
-		{ { .what = "KVM_CREATE_VM", .error = ENOMEM }, false, KVM_PROBE_UNUSABLE,
-		  "Cannot allocate" },
+		{{.step = PROBE_STEP_DONE, .best_ns = 1000}, false, KVM_PROBE_USABLE, ""},
+		{{.step = PROBE_STEP_DONE, .best_ns = 10000000},
+		 false,
+		 KVM_PROBE_UNUSABLE,
+		 "interprets guest code"},
+		{{.step = PROBE_STEP_CMPXCHG16B,
+		  .best_ns = 1000,
+		  .exit_reason = KVM_EXIT_INTERNAL_ERROR},
+		 false,
+		 KVM_PROBE_UNUSABLE,
+		 "cmpxchg16b (KVM cannot emulate it)"},
+		{{.step = PROBE_STEP_INT3, .exit_reason = KVM_EXIT_SHUTDOWN},
+		 false,
+		 KVM_PROBE_UNUSABLE,
+		 "int3 (triple fault)"},
+		{{.step = PROBE_STEP_LOOP}, true, KVM_PROBE_UNUSABLE, "time is up at a plain loop"},
+		{{.what = "KVM_CREATE_VM", .error = EBUSY}, false, KVM_PROBE_BUSY, "KVM_CREATE_VM"},
+		{{.what = "KVM_CREATE_VM", .error = EPERM},
+		 false,
+		 KVM_PROBE_NO_PERMISSION,
+		 "KVM_CREATE_VM"},
+		{{.what = "KVM_CREATE_VM", .error = ENOMEM},
+		 false,
+		 KVM_PROBE_UNUSABLE,
+		 "Cannot allocate"},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct kvm_probe_result r = { 0 };
+		struct kvm_probe_result r = {0};
 
 		probe_judge(&cases[i].run, cases[i].killed, &r);
 		assert_int_equal(r.state, cases[i].state);
@@ -157,8 +168,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(verdict_is_remembered, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(verdict_of_another_boot_is_forgotten, make_dir,
 						remove_dir),
-		cmocka_unit_test_setup_teardown(file_that_others_may_write_is_not_believed, make_dir,
-						remove_dir),
+		cmocka_unit_test_setup_teardown(file_that_others_may_write_is_not_believed,
+						make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(every_truncation_of_the_file_is_no_file, make_dir,
 						remove_dir),
 		cmocka_unit_test(judging_names_what_failed),
