@@ -195,6 +195,7 @@ static int agent_connected(void *cookie, struct vsock_stream *stream)
 		return fail_fmt(s, -r, "connect to the agent: %s", strerror(-r));
 	}
 	stdio_relay_attach(s->agent_relay, stream);
+	rsm_log_debug("%s: the agent is connected", s->config->id);
 	r = sandbox_call_agent(s, "CreateContainer", &s->config->container->base, created, s);
 	if (r < 0)
 		(void)fail_fmt(s, -r, "ask the agent for the container: %s", strerror(-r));
@@ -260,7 +261,11 @@ static int start_machine(struct sandbox *s, struct rsm_error *err)
 		return rsm_fail_errno(err, r, "open the guest's console");
 	}
 	r = machine_create(ops, s->loop, &config, machine_exited, s, &s->machine, err);
-	return r < 0 ? r : machine_start(s->machine, err);
+	if (r == 0)
+		r = machine_start(s->machine, err);
+	if (r == 0)
+		rsm_log_debug("%s: the %s machine is started", s->config->id, ops->name);
+	return r;
 }
 
 /* ---- life */
