@@ -89,6 +89,24 @@ const void *img_elf_section(const struct img_elf *e, const char *name, size_t *r
 	return NULL;
 }
 
+size_t img_elf_strip(const struct img_elf *e, void *data)
+{
+	uint64_t end = e->hdr.e_phoff + (uint64_t)e->hdr.e_phnum * sizeof(Elf64_Phdr);
+	Elf64_Ehdr hdr = e->hdr;
+
+	for (size_t i = 0; i < e->hdr.e_phnum; i++) {
+		Elf64_Phdr p = img_elf_phdr(e, i);
+
+		if (p.p_filesz && img_elf_bytes(e, p.p_offset, p.p_filesz))
+			end = rsm_max(end, p.p_offset + p.p_filesz);
+	}
+	hdr.e_shoff = 0;
+	hdr.e_shnum = 0;
+	hdr.e_shstrndx = SHN_UNDEF;
+	memcpy(data, &hdr, sizeof(hdr));
+	return rsm_max(end, sizeof(hdr));
+}
+
 bool img_elf_has_segment(const struct img_elf *e, uint32_t type)
 {
 	for (size_t i = 0; i < e->hdr.e_phnum; i++)

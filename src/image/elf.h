@@ -46,6 +46,14 @@ const void *img_elf_bytes(const struct img_elf *e, uint64_t off, uint64_t len);
  */
 const void *img_elf_section(const struct img_elf *e, const char *name, size_t *ret_len);
 
+/**
+ * img_elf_strip() - Leave only what is needed to run an executable
+ * @data:	the file @e was opened on; its header loses the section table
+ *
+ * Return: the file's new length
+ */
+size_t img_elf_strip(const struct img_elf *e, void *data);
+
 bool img_elf_has_segment(const struct img_elf *e, uint32_t type);
 
 /* Is there a note @type of owner @name in a PT_NOTE segment? */

@@ -235,6 +235,8 @@ static int read_agent(struct build *b, struct rsm_error *err)
 	img_sha256_update(&sum, b->agent, b->agent_len);
 	img_sha256_hex(&sum, b->guest.agent.sha256);
 	b->guest.agent.bytes = b->agent_len;
+	/* symbols and debug information would only be copied at each boot */
+	b->agent_len = img_elf_strip(&elf, b->agent);
 	return 0;
 }
 
