@@ -38,7 +38,7 @@
 /* The second line is what makes it fast under emulation, see docs/guest-boot.md. */
 #define BASE_CMDLINE                                                                               \
 	"console=ttyS0 quiet panic=-1 reboot=t rdinit=/init"                                       \
-	" pci=off mitigations=off no_timer_check cryptomgr.notests"
+	" mitigations=off no_timer_check cryptomgr.notests"
 #define FIRST_FD     3 /* QEMU's fds after stdio: console, QMP, one per device */
 #define FD_CONSOLE   FIRST_FD
 #define FD_QMP       (FIRST_FD + 1)
