@@ -25,7 +25,10 @@ cached() {
 
 make_busybox() {
 	local dir=$1 applet
-	ldd /bin/busybox >/dev/null 2>&1 && { echo "busybox-static is needed"; return 1; }
+	if ldd /bin/busybox; then
+		echo "/bin/busybox is not static: install busybox-static"
+		return 1
+	fi
 	mkdir -p "$dir"/{bin,dev,etc,home/tester,proc,root,run,sbin,sys,tmp,usr/bin,var/tmp}
 	chmod 1777 "$dir/tmp" "$dir/var/tmp"
 	chown 1000:1000 "$dir/home/tester"
@@ -38,11 +41,10 @@ make_busybox() {
 	printf '%s\n' root:x:0: tester:x:1000: extra:x:2000:tester >"$dir/etc/group"
 }
 
-make_debian() { mmdebstrap --variant=minbase bookworm "$1"; }
+make_debian() { rmdir "$1" && "$SPEC_DIR/../contrib/debian-rootfs" "$@"; }
 
 make_tools() {
-	mmdebstrap --variant=minbase \
-		--include=gcc,libc6-dev,git,python3-minimal,sqlite3,ca-certificates bookworm "$1"
+	make_debian "$1" --include=gcc,libc6-dev,git,python3-minimal,sqlite3,ca-certificates
 }
 
 # rootfs_into KIND DIR [copy]
@@ -60,13 +62,22 @@ rootfs_into() {
 	cp "$RUNSM_BUILD/spec-tests/probe/probe" "$dir/bin/probe"
 }
 
-make_guest() { "$RUNTIME" guest build --output "$1"; }
+# The kernel is taken from an older image, if there is one: only the agent is new.
+make_guest() {
+	local older
+	older=$(find "$CACHE" -maxdepth 1 -name 'guest-*' ! -name '*.tmp' -printf '%T@ %p\n' |
+		sort -n | tail -n 1 | cut -d' ' -f2-)
+	rmdir "$1"
+	[ -z "$older" ] || cp -a "$older" "$1"
+	RUNSM_GUEST_DIR=$1 "$RUNTIME" guest build &&
+		find "$CACHE" -maxdepth 1 -name 'guest-*' -mtime +1 ! -path "$1" -exec rm -rf {} +
+}
 
-# The guest image holds the agent, so each build of the agent has its own.
+# Each build of the agent has its own guest image.
 guest_image() {
 	local sum
 	if [ -z "${RUNSM_TEST_GUEST_DIR:-}" ]; then
-		sum=$(sha256sum "${RUNTIME%/*}/runsm-agent" | cut -c1-12)
+		sum=$(sha256sum <"$RUNSM_BUILD/runsm-agent" | cut -c1-12)
 		cached "guest-$sum" make_guest
 		RUNSM_TEST_GUEST_DIR=$CACHE/guest-$sum
 	fi

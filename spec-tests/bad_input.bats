@@ -1,0 +1,204 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# What is wrong with a bundle or a command line is said in one line, and leaves nothing behind.
+# spec: runtime.md#create ("MUST generate an error"), config.md
+
+load helpers
+
+# refused REGEX: neither create nor run takes the bundle, and both say why
+refused() {
+	local verb
+	for verb in run create; do
+		fails 1 "$1" $verb --bundle "$BUNDLE" "$ID"
+		# one line, unless it is the guest's console that speaks
+		is 1 "$(wc -l <<<"$stderr")" "lines of stderr"
+		nothing_left
+	done
+	fails 1 "container does not exist" state "$ID"
+}
+
+@test "a bundle without config.json, or no bundle at all" {
+	bundle
+	rm "$BUNDLE/config.json"
+	refused 'config\.json'
+	BUNDLE=$T/nowhere
+	refused 'nowhere'
+	touch "$T/file"
+	BUNDLE=$T/file
+	refused 'not a directory'
+}
+
+@test "a config.json that is not JSON, or not an object" {
+	bundle
+	local bad
+	for bad in '' '{' 'null' '[]' '"x"' '{"ociVersion": "1.0.2",}' '{"a": 1} trailing' \
+		$'{"ociVersion": "1.0.2", "hostname": "\xff\xfe"}' "{\"ociVersion\": \"1.0.2\"} {"; do
+		printf '%s' "$bad" >"$BUNDLE/config.json"
+		run --separate-stderr rt create --bundle "$BUNDLE" "$ID" </dev/null
+		[ "$status" != 0 ] || { echo "taken: $bad" >&2; false; }
+		[ -n "$stderr" ]
+	done
+	nothing_left
+}
+
+@test "members of the wrong type are named" {
+	bundle
+	cp "$BUNDLE/config.json" "$T/good"
+	local edit want
+	while read -r want edit; do
+		cp "$T/good" "$BUNDLE/config.json"
+		cfg "$edit"
+		run --separate-stderr rt create --bundle "$BUNDLE" "$ID" </dev/null
+		[ "$status" != 0 ] || { echo "taken: $edit" >&2; false; }
+		matches "$want" "$stderr"
+	done <<-'EOT'
+	process.*args .process.args = "sh"
+	args .process.args = [1]
+	args .process.args = []
+	uid .process.user.uid = "root"
+	uid .process.user.uid = -1
+	uid .process.user.uid = 4294967296
+	root .root = []
+	path .root.path = 5
+	mounts .mounts = {}
+	destination .mounts[0].destination = 7
+	namespaces .linux.namespaces = "all"
+	terminal .process.terminal = "yes"
+	EOT
+	nothing_left
+}
+
+@test "required members that are missing are named" {
+	bundle
+	cp "$BUNDLE/config.json" "$T/good"
+	local edit want
+	while read -r want edit; do
+		cp "$T/good" "$BUNDLE/config.json"
+		cfg "$edit"
+		run --separate-stderr rt create --bundle "$BUNDLE" "$ID" </dev/null
+		[ "$status" != 0 ] || { echo "taken: $edit" >&2; false; }
+		matches "$want" "$stderr"
+	done <<-'EOT'
+	. del(.process.args)
+	[Cc]wd del(.process.cwd)
+	. del(.process)
+	[Rr]oot del(.root)
+	EOT
+	nothing_left
+}
+
+@test "unknown members are ignored, whatever they hold" {
+	bundle
+	# spec: config.md#extensibility
+	cfg '.future = {deep: [1, {x: null}]} | .process.more = "x" | .linux.new = [] |
+		.root.extra = 1e400 | .ociVersion = "1.3.0"' || cfg '.future = [] | .ociVersion = "1.3.0"'
+	sh_args 'echo taken'
+	ctr_run 0
+	is taken "$output"
+}
+
+@test "a version that is none, or not of line 1, is refused" {
+	runsm_only
+	bundle
+	cfg '.ociVersion = "2.0.0"'
+	refused 'ociVersion'
+	cfg '.ociVersion = "one"'
+	refused 'ociVersion'
+	cfg 'del(.ociVersion)'
+	refused 'ociVersion'
+}
+
+@test "a key that comes twice is refused" {
+	runsm_only
+	bundle
+	sed -i '0,/"root": {/s//"hostname": "twice", "root": {/' "$BUNDLE/config.json"
+	is 2 "$(grep -c '"hostname"' "$BUNDLE/config.json")"
+	refused 'hostname'
+}
+
+@test "an oversized or endless config.json is refused without reading on" {
+	runsm_only
+	bundle
+	head -c 70000000 /dev/zero | tr '\0' ' ' >>"$BUNDLE/config.json"
+	refused 'config\.json'
+	printf '{"a":%s' "$(head -c 100000 /dev/zero | tr '\0' '[')" >"$BUNDLE/config.json"
+	refused 'config\.json'
+	rm "$BUNDLE/config.json"
+	mkdir "$BUNDLE/config.json"
+	refused 'config\.json'
+	rmdir "$BUNDLE/config.json"
+	ln -s /dev/zero "$BUNDLE/config.json"
+	refused 'config\.json'
+	ln -sf config.json "$BUNDLE/config.json"
+	refused 'config\.json'
+	rm "$BUNDLE/config.json"
+	mkfifo "$BUNDLE/config.json"
+	RT_TIMEOUT=20 refused 'config\.json'
+}
+
+@test "a root file system that is missing or no directory" {
+	bundle
+	rm -rf "$BUNDLE/rootfs"
+	refused 'rootfs'
+	touch "$BUNDLE/rootfs"
+	run --separate-stderr rt create --bundle "$BUNDLE" "$ID" </dev/null
+	[ "$status" != 0 ]
+	matches 'rootfs|not a directory' "$stderr"
+	nothing_left
+}
+
+@test "ids: what is allowed and what is not" {
+	bundle
+	args true
+	local id
+	for id in "" . .. ../x a/b "a b" $'a\nb' "ä" 'a$b' 'a*' "$(head -c 1100 /dev/zero | tr '\0' x)"; do
+		run --separate-stderr rt run --bundle "$BUNDLE" "$id" </dev/null
+		[ "$status" != 0 ] || { echo "taken: $id" >&2; false; }
+		[ -n "$stderr" ]
+	done
+	nothing_left
+	is "" "$(ls -A "$ROOT")"
+	for id in "$ID" "$ID.a_b+c-d" "${ID}_$(head -c 120 /dev/zero | tr '\0' x)"; do
+		rtx 0 run --bundle "$BUNDLE" "$id"
+	done
+	# nor do other commands reach out of the root directory
+	mkdir "$T/victim"
+	touch "$T/victim/state.json"
+	for id in ../victim ..; do
+		run rt delete --force "$id" </dev/null
+		run rt state "$id" </dev/null
+		[ "$status" != 0 ]
+	done
+	[ -e "$T/victim/state.json" ]
+}
+
+@test "what is not supported is refused by the name of its field" {
+	runsm_only
+	bundle
+	cp "$BUNDLE/config.json" "$T/good"
+	local edit want
+	while read -r want edit; do
+		cp "$T/good" "$BUNDLE/config.json"
+		cfg "$edit"
+		fails 1 "$want" create --bundle "$BUNDLE" "$ID"
+	done <<-'EOT'
+	linux\.namespaces.*pid .linux.namespaces |= map(if .type == "pid" then .path = "/proc/1/ns/pid" else . end)
+	linux\.intelRdt .linux.intelRdt = {closID: "x"}
+	linux\.namespaces.*user .linux.namespaces += [{type: "user"}]
+	mounts\[[0-9]+\] .mounts += [{destination: "/x", type: "nonesuchfs", source: "x"}]
+	process\.capabilities.*CAP_NONESUCH .process.capabilities.bounding += ["CAP_NONESUCH"]
+	process\.rlimits.*RLIMIT_NONESUCH .process.rlimits += [{type: "RLIMIT_NONESUCH", soft: 1, hard: 1}]
+	EOT
+	nothing_left
+}
+
+@test "a state directory that is damaged is reported, and can be deleted" {
+	runsm_only
+	mkdir "$ROOT/$ID"
+	fails 1 "$ID|state" state "$ID"
+	echo '{ "half' >"$ROOT/$ID/state.json"
+	fails 1 "state" state "$ID"
+	rtx 0 list
+	rtx 0 delete --force "$ID"
+	nothing_left
+}
