@@ -154,7 +154,9 @@ int boot_guest(struct agent *a, struct rsm_error *err)
 		return ret;
 	prepare_cgroups();
 	(void)setrlimit(RLIMIT_NOFILE, &nofile);
-	if (mount(AGENT_TAG, AGENT_EXPORTS, "virtiofs", MS_NOSUID | MS_NODEV, NULL) < 0)
+	/* No flags: the mounts of the exports below inherit them, and set-user-ID programs must
+	 * work. */
+	if (mount(AGENT_TAG, AGENT_EXPORTS, "virtiofs", 0, NULL) < 0)
 		return rsm_fail_errno(err, errno, "mount virtio-fs '%s'", AGENT_TAG);
 	a->exports_fd = open(AGENT_EXPORTS, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	a->cgroup_fd = open(AGENT_CGROUP, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

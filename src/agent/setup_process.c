@@ -133,7 +133,9 @@ static int set_capabilities(const Runsm__Capabilities *c, struct rsm_error *err)
 	for (int cap = 0; cap < 64; cap++) {
 		if (!(c->ambient & known & 1ULL << cap))
 			continue;
-		if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0)
+		/* EPERM: not permitted and inheritable at once. runc leaves it out without a word,
+		 * and its own default config.json counts on that. */
+		if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0 && errno != EPERM)
 			return rsm_fail_errno(err, errno, "raise ambient capability %d", cap);
 	}
 	return 0;
