@@ -46,6 +46,8 @@ const struct cmd_verb *const cmd_verbs[] = {
 	&cmd_update, &cmd_events, &cmd_checkpoint, &cmd_restore, NULL,
 };
 
+#define LOG_FD_MIN 32
+
 struct global_opts {
 	bool debug, systemd_cgroup, version;
 	const char *log, *log_format, *root, *rootless, *criu;
@@ -143,6 +145,12 @@ static int set_up_log(struct cmd_env *env, const struct global_opts *g, struct r
 	if (g->log && g->log[0]) {
 		env->log_fd =
 			open(g->log, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0644);
+		if (env->log_fd >= 0) { /* out of the way of --preserve-fds */
+			int fd = fcntl(env->log_fd, F_DUPFD_CLOEXEC, LOG_FD_MIN);
+
+			close(env->log_fd);
+			env->log_fd = fd;
+		}
 		if (env->log_fd < 0)
 			return rsm_fail_errno(err, errno, "open the log '%s'", g->log);
 	}

@@ -15,6 +15,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "runtime/arena.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -123,7 +124,8 @@ struct oci_spec {
 	struct rsm_buf warnings;
 	/* private */
 	struct rsm_json *tree;
-	struct oci_block *blocks;
+	struct arena arena;
+	struct oci_spec *process_owner; /* of a ->process that was put in its place */
 };
 
 /**
@@ -133,8 +135,8 @@ struct oci_spec {
  */
 int oci_spec_parse(const char *text, size_t len, struct oci_spec **ret, struct rsm_error *err);
 
-/* Read @bundle/config.json and parse it. */
-int oci_spec_load(const char *bundle, struct oci_spec **ret, struct rsm_error *err);
+/* Read @bundle/config.json. @ret: malloc'ed, NUL-terminated */
+int oci_bundle_read(const char *bundle, char **ret, size_t *ret_len, struct rsm_error *err);
 
 /* A process object alone (exec --process FILE): only ->process is filled. */
 int oci_spec_parse_process(const char *text, size_t len, struct oci_spec **ret,

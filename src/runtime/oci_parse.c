@@ -6,12 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Everything a spec owns hangs on one list. */
-struct oci_block {
-	struct oci_block *next;
-	_Alignas(max_align_t) char data[];
-};
-
 int oci_fail(struct oci_parser *p, int code, const char *fmt, ...)
 {
 	char text[RSM_ERROR_MESSAGE_MAX];
@@ -64,18 +58,11 @@ void oci_leave(struct oci_parser *p, size_t mark)
 
 void *oci_alloc(struct oci_parser *p, size_t n, size_t size)
 {
-	struct oci_block *b = NULL;
-	size_t bytes;
+	void *data = arena_alloc(&p->spec->arena, n, size);
 
-	if (rsm_mul(n, size, &bytes) && rsm_add(bytes, sizeof(*b), &bytes))
-		b = calloc(1, bytes);
-	if (!b) {
+	if (!data)
 		(void)oci_fail(p, ENOMEM, "out of memory");
-		return NULL;
-	}
-	b->next = p->spec->blocks;
-	p->spec->blocks = b;
-	return b->data;
+	return data;
 }
 
 char *oci_strdup(struct oci_parser *p, const char *s)
@@ -90,12 +77,8 @@ void oci_spec_free(struct oci_spec *spec)
 {
 	if (!spec)
 		return;
-	while (spec->blocks) {
-		struct oci_block *b = spec->blocks;
-
-		spec->blocks = b->next;
-		free(b);
-	}
+	oci_spec_free(spec->process_owner);
+	arena_free(&spec->arena);
 	rsm_json_free(spec->tree);
 	rsm_buf_free(&spec->warnings);
 	free(spec);

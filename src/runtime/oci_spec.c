@@ -145,24 +145,19 @@ int oci_spec_parse_process(const char *text, size_t len, struct oci_spec **ret,
 	return parse(text, len, take_process_alone, ret, err);
 }
 
-int oci_spec_load(const char *bundle, struct oci_spec **ret, struct rsm_error *err)
+int oci_bundle_read(const char *bundle, char **ret, size_t *ret_len, struct rsm_error *err)
 {
 	_cleanup_close_ int dir = open(bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_free_ char *text = NULL;
-	size_t len;
 	int r;
 
 	if (dir < 0)
 		return rsm_fail_errno(err, errno, "bundle '%s'", bundle);
-	r = rsm_read_file_at(dir, "config.json", RSM_JSON_MAX_BYTES, &text, &len);
+	r = rsm_read_file_at(dir, "config.json", RSM_JSON_MAX_BYTES, ret, ret_len);
 	if (r == -ENOENT)
 		return rsm_fail(err, ENOENT,
 				"JSON specification file config.json not found in '%s'", bundle);
 	if (r == -EFBIG)
 		return rsm_fail(err, EFBIG, "%s/config.json is larger than %d bytes", bundle,
 				RSM_JSON_MAX_BYTES);
-	if (r < 0)
-		return rsm_fail_errno(err, r, "read '%s/config.json'", bundle);
-	r = oci_spec_parse(text, len, ret, err);
-	return r < 0 ? rsm_error_prefix(err, "config.json") : 0;
+	return r < 0 ? rsm_fail_errno(err, r, "read '%s/config.json'", bundle) : 0;
 }

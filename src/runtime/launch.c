@@ -1,0 +1,524 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Launching: bundle → state directory → runsm-vmm → report → created.
+ *
+ *	read and check config.json, settings, guest image	nothing to undo
+ *	make the state directory, locked			undo: remove it
+ *	spawn runsm-vmm with VmConfig in a memfd		undo: kill and reap it
+ *	write state.json ("creating"), so that a kill -9 of this process leaves a container that
+ *	delete can find and end
+ *	wait for the VMM's report
+ *	write state.json, then the pid file
+ */
+#include "runtime/launch.h"
+
+#include "base/io.h"
+#include "base/math.h"
+#include "base/proc.h"
+#include "runtime/tty.h"
+#include "runtime/vmconfig.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+
+/* The VMM keeps the boot timeout itself; this much later it is taken for stuck. */
+#define REPORT_GRACE_MS 15000
+#define REPORT_MAX      65536
+
+/* Fixed fds of runsm-vmm, see the start of agent.proto's VmConfig. */
+enum { VMM_CONFIG = 3, VMM_SYNC, VMM_STATE_DIR, VMM_LOG, VMM_CONSOLE, VMM_EXTRA };
+
+/* Everything one launch holds. */
+struct launch {
+	const struct cmd_env *env;
+	const struct launch_opts *o;
+	struct settings settings;
+	enum accel accel;
+	char bundle[PATH_MAX], rootfs[PATH_MAX], vmm[PATH_MAX], qemu[PATH_MAX];
+	char *text; /* config.json */
+	size_t text_len;
+	struct oci_spec *spec;
+	struct arena arena;
+	Runsm__VmConfig *config;
+	struct ctr *c;
+	pid_t pid;
+	int console, memfd, sync, pidfd, signals;
+};
+
+static void launch_done(struct launch *l)
+{
+	free(l->text);
+	oci_spec_free(l->spec);
+	arena_free(&l->arena);
+	ctr_free(l->c);
+	rsm_close(&l->console);
+	rsm_close(&l->memfd);
+	rsm_close(&l->sync);
+	rsm_close(&l->pidfd);
+	rsm_close(&l->signals);
+}
+
+/* ---- before anything is made */
+
+static int check_terminal(const struct launch *l, struct rsm_error *err)
+{
+	bool terminal = l->spec->process.terminal;
+
+	if (l->o->detach && terminal && !l->o->console_socket)
+		return rsm_fail(
+			err, EINVAL,
+			"cannot allocate tty if runsm will detach without setting console socket");
+	if (l->o->console_socket && (!l->o->detach || !terminal))
+		return rsm_fail(
+			err, EINVAL,
+			"cannot use console socket if runsm will not detach or allocate tty");
+	return 0;
+}
+
+static int find_rootfs(struct launch *l, struct rsm_error *err)
+{
+	const char *given = l->spec->root_path;
+	char path[PATH_MAX];
+	struct stat st;
+	int ret = rsm_format(path, sizeof(path), "%s%s%s", given[0] == '/' ? "" : l->bundle,
+			     given[0] == '/' ? "" : "/", given);
+
+	if (ret == 0 && (!realpath(path, l->rootfs) || stat(l->rootfs, &st) < 0))
+		ret = -errno;
+	if (ret == 0 && !S_ISDIR(st.st_mode))
+		ret = -ENOTDIR;
+	return ret < 0 ? rsm_fail_errno(err, ret, "root.path: '%s'", path) : 0;
+}
+
+int launch_check_fds(unsigned n, struct rsm_error *err)
+{
+	if (n > LAUNCH_EXTRA_FDS_MAX)
+		return rsm_fail(err, EINVAL, "--preserve-fds: at most %d", LAUNCH_EXTRA_FDS_MAX);
+	for (unsigned i = 0; i < n; i++)
+		if (fcntl(STDERR_FILENO + 1 + (int)i, F_GETFD) < 0)
+			return rsm_fail(err, EBADF, "--preserve-fds: file descriptor %u is not open",
+					STDERR_FILENO + 1 + i);
+	return 0;
+}
+
+static int check_guest(const struct settings *s, struct rsm_error *err)
+{
+	static const char *const files[] = {"kernel", "initrd"};
+
+	for (size_t i = 0; i < RSM_ARRAY_SIZE(files); i++) {
+		char path[PATH_MAX + 16];
+
+		(void)snprintf(path, sizeof(path), "%s/%s", s->guest_dir, files[i]);
+		if (access(path, R_OK) < 0)
+			return rsm_fail(err, errno,
+					"no guest image: '%s': %s; run \"runsm guest build\"", path,
+					strerror(errno));
+	}
+	return 0;
+}
+
+static int prepare(struct launch *l, const char *id, struct rsm_error *err)
+{
+	char reason[ACCEL_REASON_MAX];
+	int ret = ctr_check_id(id, err);
+
+	if (ret == 0)
+		ret = launch_check_fds(l->o->preserve_fds, err);
+	if (ret < 0)
+		return ret;
+	if (!realpath(l->o->bundle ? l->o->bundle : ".", l->bundle))
+		return rsm_fail_errno(err, errno, "bundle '%s'", l->o->bundle);
+	ret = oci_bundle_read(l->bundle, &l->text, &l->text_len, err);
+	if (ret < 0)
+		return ret;
+	ret = oci_spec_parse(l->text, l->text_len, &l->spec, err);
+	if (ret < 0)
+		return rsm_error_prefix(err, "config.json");
+	if (l->spec->warnings.len)
+		rsm_log_warn("config.json: %s", l->spec->warnings.data);
+	if ((ret = check_terminal(l, err)) < 0 || (ret = find_rootfs(l, err)) < 0 ||
+	    (ret = settings_load(SETTINGS_FILE, &l->settings, err)) < 0 ||
+	    (ret = accel_choose(l->settings.accel, &l->accel, reason, err)) < 0 ||
+	    (ret = find_helper("runsm-vmm", l->vmm, err)) < 0 ||
+	    (ret = check_guest(&l->settings, err)) < 0)
+		return ret;
+	rsm_log_debug("machine %s: %s", accel_name(l->accel), reason);
+	if (l->accel == ACCEL_TCG && (ret = find_qemu(l->qemu, err)) < 0)
+		return ret;
+	if (l->o->console_socket) {
+		l->console = tty_connect_console(l->o->console_socket, err);
+		if (l->console < 0)
+			return l->console;
+	}
+	return 0;
+}
+
+static int write_config(struct launch *l, const char *id, struct rsm_error *err)
+{
+	const struct vm_request req = {
+		.id = id,
+		.spec = l->spec,
+		.settings = &l->settings,
+		.bundle = l->bundle,
+		.rootfs = l->rootfs,
+		.qemu = l->qemu,
+		.accel = l->accel,
+		.extra_fds = l->o->preserve_fds,
+		.console_socket = l->console >= 0,
+	};
+	_cleanup_free_ uint8_t *packed = NULL;
+	size_t len;
+	int ret = vmconfig_new(&l->arena, &req, &l->config, err);
+
+	if (ret < 0)
+		return ret;
+	if (l->spec->process.terminal && l->console < 0 && !l->config->container->process->rows)
+		tty_size(STDIN_FILENO, &l->config->container->process->rows,
+			 &l->config->container->process->cols);
+	len = runsm__vm_config__get_packed_size(l->config);
+	packed = malloc(len);
+	if (!packed)
+		return rsm_fail(err, ENOMEM, "out of memory");
+	(void)runsm__vm_config__pack(l->config, packed);
+	l->memfd = memfd_create("runsm-vm-config", MFD_CLOEXEC);
+	ret = l->memfd < 0 ? -errno : rsm_write_full(l->memfd, packed, len);
+	if (ret == 0 && lseek(l->memfd, 0, SEEK_SET) < 0)
+		ret = -errno;
+	return ret < 0 ? rsm_fail_errno(err, ret, "write the VM's configuration") : 0;
+}
+
+/* ---- state */
+
+static char *now_rfc3339(void)
+{
+	char seconds[40], *text;
+	struct timespec now;
+	struct tm tm;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	(void)gmtime_r(&now.tv_sec, &tm);
+	(void)strftime(seconds, sizeof(seconds), "%Y-%m-%dT%H:%M:%S", &tm);
+	return asprintf(&text, "%s.%09ldZ", seconds, now.tv_nsec) < 0 ? NULL : text;
+}
+
+/* The annotations as a tree of their own: the state outlives the spec. */
+static int copy_annotations(const struct oci_spec *spec, struct rsm_json **ret)
+{
+	_cleanup_jsongen_ struct rsm_jsongen *g = NULL;
+	const char *text;
+	size_t len;
+
+	if (spec->n_annotations == 0)
+		return 0;
+	if (rsm_jsongen_new(false, &g) < 0)
+		return -ENOMEM;
+	rsm_jsongen_object(g);
+	for (size_t i = 0; i < spec->n_annotations; i++)
+		rsm_jsongen_kstring(g, spec->annotations[i].key, spec->annotations[i].value);
+	rsm_jsongen_end_object(g);
+	if (rsm_jsongen_finish(g, &text, &len) < 0)
+		return -ENOMEM;
+	return rsm_json_parse(text, len, ret, NULL);
+}
+
+static int fill_state(struct launch *l, struct rsm_error *err)
+{
+	struct ctr_state *s = &l->c->state;
+
+	s->oci_version = strdup(l->spec->oci_version);
+	s->bundle = strdup(l->bundle);
+	s->rootfs = strdup(l->rootfs);
+	s->machine = strdup(accel_name(l->accel));
+	s->created = now_rfc3339();
+	s->owner = geteuid();
+	s->terminal = l->spec->process.terminal;
+	s->creating = true;
+	if (!s->oci_version || !s->bundle || !s->rootfs || !s->machine || !s->created ||
+	    copy_annotations(l->spec, &s->annotations) < 0)
+		return rsm_fail(err, ENOMEM, "out of memory");
+	return 0;
+}
+
+/* ---- the VMM */
+
+static int spawn_vmm(struct launch *l, struct rsm_error *err)
+{
+	const struct cmd_env *env = l->env;
+	const char *argv[8] = {l->vmm, l->c->id};
+	int fds[VMM_EXTRA + LAUNCH_EXTRA_FDS_MAX], pipefd[2], ret;
+	_cleanup_close_ int report = -1, tty = -1;
+	size_t n = 2;
+
+	if (env->debug)
+		argv[n++] = "--debug";
+	if (env->log_format == RSM_LOG_JSON) {
+		argv[n++] = "--log-format";
+		argv[n++] = "json";
+	}
+	if (pipe2(pipefd, O_CLOEXEC) < 0)
+		return rsm_fail_errno(err, errno, "create a pipe");
+	l->sync = pipefd[0];
+	report = pipefd[1];
+	for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++)
+		fds[i] = i;
+	if (l->spec->process.terminal && l->console < 0) {
+		/* The VMM takes fd 0 for the terminal. */
+		tty = tty_of_caller();
+		if (tty < 0)
+			return rsm_fail_errno(err, tty, "process.terminal: no standard stream of the "
+							"caller is a terminal");
+		fds[STDIN_FILENO] = tty;
+	}
+	fds[VMM_CONFIG] = l->memfd;
+	fds[VMM_SYNC] = report;
+	fds[VMM_STATE_DIR] = l->c->dirfd;
+	/* Without --log the container's stderr is the caller's: the VMM must not write there too.
+	 */
+	fds[VMM_LOG] = env->log_path || env->debug ? env->log_fd : -1;
+	fds[VMM_CONSOLE] = l->console;
+	for (unsigned i = 0; i < l->o->preserve_fds; i++)
+		fds[VMM_EXTRA + i] = STDERR_FILENO + 1 + (int)i;
+	{
+		const struct rsm_spawn how = {
+			.argv = argv,
+			.fds = fds,
+			.nfds = VMM_EXTRA + l->o->preserve_fds,
+			.outlive = true, /* it ends by itself when the sync pipe's reader is gone */
+		};
+
+		ret = rsm_spawn(&how, &l->pid, &l->pidfd, err);
+	}
+	if (ret < 0)
+		return ret;
+	l->c->state.pid = l->pid;
+	l->c->state.pid_start = rsm_proc_start_time(l->pid);
+	return 0;
+}
+
+/* The VMM ended without a word: a bug of its own, or somebody killed it. */
+static int died(struct launch *l, struct rsm_error *err)
+{
+	struct pollfd p = {.fd = l->pidfd, .events = POLLIN};
+	int status = 0;
+
+	/* One that merely closed the pipe is as good as dead. */
+	if (poll(&p, 1, 1000) == 0)
+		(void)rsm_pidfd_send_signal(l->pidfd, SIGKILL);
+	while (waitpid(l->pid, &status, 0) < 0 && errno == EINTR)
+		;
+	l->pid = 0;
+	if (WIFSIGNALED(status))
+		return rsm_fail(err, ECHILD, "the VMM was killed by signal %d (%s)",
+				WTERMSIG(status), strsignal(WTERMSIG(status)));
+	return rsm_fail(err, ECHILD, "the VMM ended with status %d and no report; see its log",
+			WEXITSTATUS(status));
+}
+
+/* Collect what arrives on the sync pipe until its end. Return: 1 at the end, 0 for more */
+static int read_report(struct launch *l, struct rsm_buf *b, struct rsm_error *err)
+{
+	void *to = rsm_buf_reserve(b, 4096);
+	ssize_t n = to ? read(l->sync, to, 4096) : -1;
+
+	if (!to || b->len > REPORT_MAX)
+		return rsm_fail(err, EMSGSIZE, "the VMM's report is too long");
+	if (n < 0 && (errno == EINTR || errno == EAGAIN))
+		return 0;
+	if (n < 0)
+		return rsm_fail_errno(err, errno, "read the VMM's report");
+	b->len += (size_t)n;
+	return n == 0;
+}
+
+static int wait_report(struct launch *l, struct rsm_buf *b, struct rsm_error *err)
+{
+	struct pollfd p[] = {{.fd = l->sync, .events = POLLIN},
+			     {.fd = l->signals, .events = POLLIN}};
+	const int timeout = (int)l->settings.boot_timeout_ms + REPORT_GRACE_MS;
+
+	for (;;) {
+		int ret = poll(p, RSM_ARRAY_SIZE(p), timeout);
+
+		if (ret < 0 && errno == EINTR)
+			continue;
+		if (ret < 0)
+			return rsm_fail_errno(err, errno, "wait for the VMM");
+		if (ret == 0)
+			return rsm_fail(err, ETIMEDOUT, "the VMM did not report within %d seconds",
+					timeout / 1000);
+		if (p[1].revents) {
+			struct signalfd_siginfo si = {0};
+
+			if (rsm_read_full(l->signals, &si, sizeof(si)) != sizeof(si))
+				continue;
+			if (err)
+				err->exit_status = 128 + (int)si.ssi_signo;
+			return rsm_fail(err, EINTR, "interrupted by signal %u", si.ssi_signo);
+		}
+		ret = read_report(l, b, err);
+		if (ret != 0)
+			return ret < 0 ? ret : 0;
+	}
+}
+
+#define CONSOLE_TAIL 240
+
+/* The last lines of the guest's console on one line. */
+static void console_tail(const char *console, char *to, size_t size)
+{
+	size_t len = strlen(console), n = 0;
+	const char *from;
+
+	while (len > 0 && strchr("\r\n", console[len - 1]))
+		len--;
+	from = console + (len > CONSOLE_TAIL ? len - CONSOLE_TAIL : 0);
+	for (; from < console + len && n + 4 < size; from++) {
+		if (*from == '\n')
+			n += (size_t)snprintf(to + n, size - n, " | ");
+		else if ((unsigned char)*from >= 0x20 && *from != 0x7f)
+			to[n++] = *from;
+	}
+	to[n] = '\0';
+}
+
+static int judge(const Runsm__VmReport *r, struct rsm_error *err)
+{
+	char tail[CONSOLE_TAIL * 3 + 8];
+
+	if (r->ok)
+		return 0;
+	if (r->console && r->console[0]) {
+		console_tail(r->console, tail, sizeof(tail));
+		rsm_log_debug("the guest's console:\n%s", r->console);
+		(void)rsm_fail(err, r->code ? (int)r->code : EIO,
+			       "%s (the guest's console ends: %s)", r->message, tail);
+	} else {
+		(void)rsm_fail(err, r->code ? (int)r->code : EIO, "%s", r->message);
+	}
+	err->exit_status = (int)(r->exit_status & 0xff);
+	return -err->code;
+}
+
+static int take_report(struct launch *l, struct rsm_error *err)
+{
+	_cleanup_buf_ struct rsm_buf b = {0};
+	Runsm__VmReport *report;
+	int ret = wait_report(l, &b, err);
+
+	if (ret < 0)
+		return ret;
+	if (b.len == 0)
+		return died(l, err);
+	report = runsm__vm_report__unpack(NULL, b.len, (const uint8_t *)b.data);
+	if (!report)
+		return rsm_fail(err, EPROTO, "the VMM's report is not readable");
+	ret = judge(report, err);
+	runsm__vm_report__free_unpacked(report, NULL);
+	return ret;
+}
+
+void launch_undo(struct ctr *c)
+{
+	struct rsm_error ignored = RSM_ERROR_INIT;
+
+	if (c->state.pid > 0) {
+		(void)ctr_kill_vmm(c, -1);
+		while (waitpid(c->state.pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	if (ctr_remove(c, &ignored) < 0)
+		rsm_log_warn("%s", ignored.message);
+}
+
+int write_pid_file(const char *path, pid_t pid, struct rsm_error *err)
+{
+	char text[16], dir[PATH_MAX];
+	const char *name = strrchr(path, '/');
+	_cleanup_close_ int dirfd = -1;
+	int ret;
+
+	(void)snprintf(text, sizeof(text), "%d", pid);
+	name = name ? name + 1 : path;
+	ret = name == path ? rsm_format(dir, sizeof(dir), ".")
+			   : rsm_format(dir, sizeof(dir), "%.*s", (int)(name - path), path);
+	if (ret == 0) {
+		dirfd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		ret = dirfd < 0 ? -errno
+				: rsm_write_file_atomic_at(dirfd, name, text, strlen(text), 0644);
+	}
+	return ret < 0 ? rsm_fail_errno(err, ret, "write the pid file '%s'", path) : 0;
+}
+
+/* With the state directory there: everything that must be undone by launch_undo(). */
+static int start_vmm(struct launch *l, struct rsm_error *err)
+{
+	int ret = rsm_write_file_atomic_at(l->c->dirfd, "config.json", l->text, l->text_len, 0600);
+
+	if (ret < 0)
+		return rsm_fail_errno(err, ret, "copy config.json");
+	ret = fill_state(l, err);
+	if (ret == 0)
+		ret = spawn_vmm(l, err);
+	if (ret == 0)
+		ret = ctr_save(l->c, err);
+	if (ret == 0)
+		ret = take_report(l, err);
+	if (ret < 0)
+		return ret;
+	l->c->state.creating = false;
+	ret = ctr_save(l->c, err);
+	if (ret == 0 && l->o->pid_file)
+		ret = write_pid_file(l->o->pid_file, l->pid, err);
+	return ret;
+}
+
+int launch(const struct cmd_env *env, const char *id, const struct launch_opts *o, struct ctr **ret,
+	   int *ret_pidfd, struct rsm_error *err)
+{
+	_cleanup_(launch_done) struct launch l = {.env = env,
+						  .o = o,
+						  .console = -1,
+						  .memfd = -1,
+						  .sync = -1,
+						  .pidfd = -1,
+						  .signals = -1};
+	sigset_t set, old;
+	int r = prepare(&l, id, err);
+
+	if (r == 0)
+		r = write_config(&l, id, err);
+	if (r < 0)
+		return r;
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	(void)sigprocmask(SIG_BLOCK, &set, &old);
+	l.signals = signalfd(-1, &set, SFD_CLOEXEC);
+	r = l.signals < 0 ? rsm_fail_errno(err, errno, "signalfd")
+			  : ctr_create(env->root, id, &l.c, err);
+	if (r == 0 && l.spec->root_readonly)
+		vmconfig_make_mountpoints(l.rootfs, l.config->container);
+	if (r == 0) {
+		r = start_vmm(&l, err);
+		if (r < 0) {
+			if (l.pid == 0)
+				l.c->state.pid = 0; /* reaped already */
+			launch_undo(l.c);
+		}
+	}
+	(void)sigprocmask(SIG_SETMASK, &old, NULL);
+	if (r < 0)
+		return r;
+	*ret_pidfd = rsm_steal_fd(l.pidfd);
+	*ret = rsm_steal_ptr(l.c);
+	return 0;
+}

@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/vmconfig.h"
+
+#include "base/io.h"
+#include "base/math.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#define DEFAULT_CPU_PERIOD 100000 /* µs; the kernel's */
+#define MEMORY_GRANULE     (2ULL << 20)
+
+/* protobuf-c wants mutable strings it never writes to. */
+#define PB(s) ((char *)(s))
+
+uint32_t vmconfig_vcpus(int64_t quota, uint64_t period, long online)
+{
+	uint64_t n;
+
+	if (quota <= 0)
+		return 1;
+	if (period == 0)
+		period = DEFAULT_CPU_PERIOD;
+	n = ((uint64_t)quota - 1) / period + 1;
+	if (online > 0 && n > (uint64_t)online)
+		n = (uint64_t)online;
+	return (uint32_t)rsm_min(n, (uint64_t)UINT16_MAX);
+}
+
+uint64_t vmconfig_memory(uint64_t limit)
+{
+	uint64_t bytes;
+
+	if (limit == 0)
+		return VM_DEFAULT_MEMORY;
+	if (!rsm_align_up(rsm_max(limit, VM_MIN_MEMORY), MEMORY_GRANULE, &bytes))
+		return limit & ~(MEMORY_GRANULE - 1);
+	return bytes;
+}
+
+/* 1 if the caller's fd is to be relayed, 0 if it is /dev/null anyway. */
+static uint32_t port_of(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return 0;
+	return S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3) ? 0 : 1;
+}
+
+static Runsm__Stdio *stdio_message(struct arena *a, bool terminal, unsigned extra_fds)
+{
+	Runsm__Stdio *s = arena_alloc(a, 1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	runsm__stdio__init(s);
+	if (terminal) {
+		s->tty_port = 1;
+	} else {
+		s->stdin_port = port_of(STDIN_FILENO);
+		s->stdout_port = port_of(STDOUT_FILENO);
+		s->stderr_port = port_of(STDERR_FILENO);
+	}
+	s->n_extra = extra_fds;
+	s->extra = arena_alloc(a, extra_fds, sizeof(*s->extra));
+	for (unsigned i = 0; s->extra && i < extra_fds; i++) {
+		Runsm__ExtraFd *x = arena_alloc(a, 1, sizeof(*x));
+
+		if (!x)
+			return NULL;
+		runsm__extra_fd__init(x);
+		x->fd = STDERR_FILENO + 1 + i;
+		x->port = 1;
+		s->extra[i] = x;
+	}
+	return s->extra ? s : NULL;
+}
+
+static bool add_rlimits(struct arena *a, const struct oci_process *p, Runsm__Process *m)
+{
+	m->n_rlimits = p->n_rlimits;
+	m->rlimits = arena_alloc(a, p->n_rlimits, sizeof(*m->rlimits));
+	for (size_t i = 0; m->rlimits && i < p->n_rlimits; i++) {
+		Runsm__Rlimit *r = arena_alloc(a, 1, sizeof(*r));
+
+		if (!r)
+			return false;
+		runsm__rlimit__init(r);
+		r->resource = p->rlimits[i].resource;
+		r->soft = p->rlimits[i].soft;
+		r->hard = p->rlimits[i].hard;
+		m->rlimits[i] = r;
+	}
+	return m->rlimits != NULL;
+}
+
+Runsm__Process *vmconfig_process(struct arena *a, const struct oci_process *p,
+				 const struct oci_seccomp *seccomp, unsigned extra_fds)
+{
+	Runsm__Process *m = arena_alloc(a, 1, sizeof(*m));
+	Runsm__User *user = arena_alloc(a, 1, sizeof(*user));
+	Runsm__Capabilities *caps = arena_alloc(a, 1, sizeof(*caps));
+
+	if (!m || !user || !caps)
+		return NULL;
+	runsm__process__init(m);
+	runsm__user__init(user);
+	runsm__capabilities__init(caps);
+	user->uid = p->user.uid;
+	user->gid = p->user.gid;
+	user->umask = p->user.umask;
+	user->has_umask = p->user.has_umask;
+	user->n_additional_gids = p->user.n_additional_gids;
+	user->additional_gids = p->user.additional_gids;
+	caps->bounding = p->caps.bounding;
+	caps->effective = p->caps.effective;
+	caps->inheritable = p->caps.inheritable;
+	caps->permitted = p->caps.permitted;
+	caps->ambient = p->caps.ambient;
+	m->user = user;
+	m->capabilities = caps;
+	m->has_capabilities = p->has_caps;
+	m->n_args = p->args.n;
+	m->args = (char **)p->args.v;
+	m->n_env = p->env.n;
+	m->env = (char **)p->env.v;
+	m->cwd = PB(p->cwd);
+	m->terminal = p->terminal;
+	m->rows = p->console_rows;
+	m->cols = p->console_cols;
+	m->no_new_privileges = p->no_new_privileges;
+	m->oom_score_adj = p->oom_score_adj;
+	m->has_oom_score_adj = p->has_oom_score_adj;
+	m->seccomp_filter.data = seccomp->filter;
+	m->seccomp_filter.len = seccomp->len;
+	m->seccomp_flags = seccomp->flags;
+	m->stdio = stdio_message(a, p->terminal, extra_fds);
+	return m->stdio && add_rlimits(a, p, m) ? m : NULL;
+}
+
+/* ---- mounts and exports */
+
+static Runsm__Export *new_export(struct arena *a, Runsm__VmConfig *config, const char *path)
+{
+	Runsm__Export *e = arena_alloc(a, 1, sizeof(*e));
+
+	if (!e)
+		return NULL;
+	runsm__export__init(e);
+	e->path = PB(path);
+	config->exports[config->n_exports++] = e;
+	return e;
+}
+
+/* What can be shared: the guest sees files, not the host's drivers or sockets. */
+static int check_source(size_t i, const char *path, mode_t mode, struct rsm_error *err)
+{
+	if (S_ISDIR(mode) || S_ISREG(mode) || S_ISFIFO(mode))
+		return 0;
+	return rsm_fail(err, EOPNOTSUPP,
+			"mounts[%zu].source: '%s' is a %s, which cannot be given to a VM", i, path,
+			S_ISSOCK(mode) ? "socket" : "device");
+}
+
+static int add_bind(struct arena *a, const struct vm_request *req, size_t i, Runsm__Mount *m,
+		    Runsm__VmConfig *config, struct rsm_error *err)
+{
+	const struct oci_mount *om = &req->spec->mounts[i];
+	char given[PATH_MAX], path[PATH_MAX];
+	Runsm__Export *e;
+	struct stat st;
+	int ret;
+
+	ret = rsm_format(given, sizeof(given), "%s%s%s", om->source[0] == '/' ? "" : req->bundle,
+			 om->source[0] == '/' ? "" : "/", om->source);
+	if (ret < 0 || !realpath(given, path) || stat(path, &st) < 0)
+		return rsm_fail_errno(err, ret < 0 ? ret : errno, "mounts[%zu].source: '%s'", i,
+				      om->source);
+	ret = check_source(i, path, st.st_mode, err);
+	if (ret < 0)
+		return ret;
+	e = new_export(a, config, arena_strdup(a, path));
+	if (!e)
+		return -ENOMEM;
+	e->name = arena_printf(a, "m%zu", i);
+	e->readonly = (om->flags & MS_RDONLY) != 0;
+	e->is_file = !S_ISDIR(st.st_mode);
+	e->recursive = (om->flags & MS_REC) != 0;
+	e->shared = true;
+	m->export = e->name;
+	m->is_file = e->is_file;
+	return 0;
+}
+
+static int add_mounts(struct arena *a, const struct vm_request *req, Runsm__VmConfig *config,
+		      Runsm__CreateContainerRequest *c, struct rsm_error *err)
+{
+	const struct oci_spec *spec = req->spec;
+
+	c->mounts = arena_alloc(a, spec->n_mounts, sizeof(*c->mounts));
+	if (!c->mounts)
+		return -ENOMEM;
+	for (size_t i = 0; i < spec->n_mounts; i++) {
+		const struct oci_mount *om = &spec->mounts[i];
+		Runsm__Mount *m = arena_alloc(a, 1, sizeof(*m));
+		int ret;
+
+		if (!m)
+			return -ENOMEM;
+		runsm__mount__init(m);
+		m->destination = PB(om->destination);
+		m->type = PB(om->type);
+		m->source = PB(om->source);
+		m->flags = om->flags;
+		m->propagation = om->propagation;
+		if (om->flags & MS_BIND) {
+			ret = add_bind(a, req, i, m, config, err);
+			if (ret < 0)
+				return ret;
+		} else {
+			m->data = PB(om->data);
+		}
+		c->mounts[c->n_mounts++] = m;
+	}
+	return 0;
+}
+
+/* ---- the rest of the container */
+
+static bool add_devices(struct arena *a, const struct oci_linux *l,
+			Runsm__CreateContainerRequest *c)
+{
+	c->devices = arena_alloc(a, l->n_devices, sizeof(*c->devices));
+	for (size_t i = 0; c->devices && i < l->n_devices; i++) {
+		const struct oci_device *od = &l->devices[i];
+		Runsm__Device *d = arena_alloc(a, 1, sizeof(*d));
+
+		if (!d)
+			return false;
+		runsm__device__init(d);
+		d->path = PB(od->path);
+		d->type = od->type;
+		d->major = od->major;
+		d->minor = od->minor;
+		d->mode = od->mode;
+		d->uid = od->uid;
+		d->gid = od->gid;
+		c->devices[c->n_devices++] = d;
+	}
+	return c->devices != NULL;
+}
+
+static bool add_sysctls(struct arena *a, const struct oci_linux *l,
+			Runsm__CreateContainerRequest *c)
+{
+	c->sysctls = arena_alloc(a, l->n_sysctl, sizeof(*c->sysctls));
+	for (size_t i = 0; c->sysctls && i < l->n_sysctl; i++) {
+		Runsm__Sysctl *s = arena_alloc(a, 1, sizeof(*s));
+
+		if (!s)
+			return false;
+		runsm__sysctl__init(s);
+		s->key = PB(l->sysctl[i].key);
+		s->value = PB(l->sysctl[i].value);
+		c->sysctls[c->n_sysctls++] = s;
+	}
+	return c->sysctls != NULL;
+}
+
+static Runsm__CreateContainerRequest *container_message(struct arena *a,
+							const struct vm_request *req)
+{
+	const struct oci_spec *spec = req->spec;
+	const struct oci_linux *l = &spec->linux_;
+	Runsm__CreateContainerRequest *c = arena_alloc(a, 1, sizeof(*c));
+
+	if (!c)
+		return NULL;
+	runsm__create_container_request__init(c);
+	c->id = PB(req->id);
+	c->root_export = PB("root");
+	c->root_readonly = spec->root_readonly;
+	c->hostname = PB(spec->hostname ? spec->hostname : "");
+	c->domainname = PB(spec->domainname ? spec->domainname : "");
+	c->n_masked_paths = l->masked_paths.n;
+	c->masked_paths = (char **)l->masked_paths.v;
+	c->n_readonly_paths = l->readonly_paths.n;
+	c->readonly_paths = (char **)l->readonly_paths.v;
+	c->namespaces = l->namespaces;
+	c->rootfs_propagation = l->rootfs_propagation;
+	c->pids_limit = l->pids_limit;
+	c->process = vmconfig_process(a, &spec->process, &l->seccomp, req->extra_fds);
+	return c->process && add_devices(a, l, c) && add_sysctls(a, l, c) ? c : NULL;
+}
+
+static int build(struct arena *a, const struct vm_request *req, Runsm__VmConfig *config,
+		 struct rsm_error *err)
+{
+	const struct settings *s = req->settings;
+	const struct oci_spec *spec = req->spec;
+	Runsm__Export *root;
+
+	config->exports = arena_alloc(a, spec->n_mounts + 1, sizeof(*config->exports));
+	config->container = container_message(a, req);
+	if (!config->exports || !config->container)
+		return -ENOMEM;
+	root = new_export(a, config, req->rootfs);
+	if (!root)
+		return -ENOMEM;
+	root->name = PB("root");
+	root->readonly = spec->root_readonly;
+	root->recursive = true;
+	config->id = PB(req->id);
+	config->accel = PB(accel_name(req->accel));
+	config->kernel = arena_printf(a, "%s/kernel", s->guest_dir);
+	config->initrd = arena_printf(a, "%s/initrd", s->guest_dir);
+	config->memory_bytes = vmconfig_memory(spec->linux_.memory_limit);
+	config->vcpus = vmconfig_vcpus(spec->linux_.cpu_quota, spec->linux_.cpu_period,
+				       sysconf(_SC_NPROCESSORS_ONLN));
+	config->qemu = PB(req->qemu);
+	config->boot_timeout_ms = s->boot_timeout_ms;
+	config->extra_fds = req->extra_fds;
+	config->has_console_socket = req->console_socket;
+	config->fuse_trace = PB(s->fuse_trace);
+	return add_mounts(a, req, config, config->container, err);
+}
+
+int vmconfig_new(struct arena *a, const struct vm_request *req, Runsm__VmConfig **ret,
+		 struct rsm_error *err)
+{
+	Runsm__VmConfig *config = arena_alloc(a, 1, sizeof(*config));
+	int r;
+
+	if (!config)
+		return rsm_fail(err, ENOMEM, "out of memory");
+	runsm__vm_config__init(config);
+	r = build(a, req, config, err);
+	if (r == -ENOMEM || a->failed)
+		return rsm_fail(err, ENOMEM, "out of memory");
+	if (r == 0)
+		*ret = config;
+	return r;
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From config.json and the settings to the messages of agent.proto. */
+#ifndef RSM_RUNTIME_VMCONFIG_H
+#define RSM_RUNTIME_VMCONFIG_H
+
+#include "base/error.h"
+#include "runtime/arena.h"
+#include "runtime/oci.h"
+#include "runtime/settings.h"
+#include "ttrpc/agent.pb-c.h"
+
+#include <sys/types.h>
+
+/* Without a limit in config.json. */
+#define VM_DEFAULT_MEMORY (1ULL << 30)
+/* A smaller limit than the guest's kernel can start in is rounded up to this. */
+#define VM_MIN_MEMORY     (128ULL << 20)
+
+/**
+ * struct vm_request - What a VmConfig is made of
+ * @bundle, @rootfs: absolute
+ * @extra_fds:	how many preserved fds follow stdio
+ */
+struct vm_request {
+	const char *id;
+	const struct oci_spec *spec;
+	const struct settings *settings;
+	const char *bundle, *rootfs, *qemu;
+	enum accel accel;
+	unsigned extra_fds;
+	bool console_socket;
+};
+
+/**
+ * vmconfig_new() - Build the message
+ * @arena:	owns everything it refers to, together with what @req refers to
+ * @ret:	message in @arena
+ *
+ * Return: 0; -ENOENT and the like naming the mount whose source is not usable
+ */
+int vmconfig_new(struct arena *arena, const struct vm_request *req, Runsm__VmConfig **ret,
+		 struct rsm_error *err);
+
+/**
+ * vmconfig_process() - The message of a process
+ * @stdio:	caller's fds 0, 1, 2 say which streams are wanted; @extra_fds more follow
+ * Return: message in @arena, NULL if out of memory
+ */
+Runsm__Process *vmconfig_process(struct arena *arena, const struct oci_process *p,
+				 const struct oci_seccomp *seccomp, unsigned extra_fds);
+
+/* Make the missing mount points in a read-only root file system, which the guest cannot.
+ * Best effort: what fails here fails again in the guest, with the mount named. */
+void vmconfig_make_mountpoints(const char *rootfs, const Runsm__CreateContainerRequest *c);
+
+/* vCPUs of a quota and period in µs: as many as it takes to use the quota up, 1 without a quota. */
+uint32_t vmconfig_vcpus(int64_t quota, uint64_t period, long online);
+
+/* Guest RAM in bytes for a memory limit, 0: none. */
+uint64_t vmconfig_memory(uint64_t limit);
+
+#endif
