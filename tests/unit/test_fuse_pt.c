@@ -596,7 +596,7 @@ static void setattr_changes_owner_then_mode_then_size_then_times(void **state)
 {
 	struct fuse_setattr_in set = {
 		.valid = FATTR_MODE | FATTR_UID | FATTR_GID | FATTR_SIZE | FATTR_ATIME | FATTR_MTIME,
-		.mode = 04755,
+		.mode = 01751,
 		.uid = getuid(),
 		.gid = getgid(),
 		.size = 3,
@@ -613,7 +613,7 @@ static void setattr_changes_owner_then_mode_then_size_then_times(void **state)
 	assert_int_equal(fc_lookup(c, 1, "f", &node), 0);
 	assert_int_equal(fc_call(c, FUSE_SETATTR, node, FC_V(set)), 0);
 	out = fc_body(c, struct fuse_attr_out);
-	assert_int_equal(out->attr.mode, S_IFREG | 04755);
+	assert_int_equal(out->attr.mode, S_IFREG | 01751);
 	assert_int_equal(out->attr.size, 3);
 	assert_int_equal(out->attr.atime, 1000);
 	assert_int_equal(out->attr.mtime, 2000);
