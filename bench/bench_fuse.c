@@ -35,6 +35,7 @@ struct options {
 	const char *qemu, *runsm;
 	unsigned cpus, rounds, ms;
 	const char *only;
+	const char *dir;
 };
 
 struct server {
@@ -236,8 +237,8 @@ static int run_plan(const struct options *o, struct server s[2])
 {
 	int ret = 0;
 
-	printf("server on CPU 0, client on CPU %u; %u rounds of %u ms; operations per second\n",
-	       o->cpus - 1, o->rounds, o->ms);
+	printf("server on CPU 0, client on CPU %u; files in %s; %u rounds of %u ms; operations/s\n",
+	       o->cpus - 1, o->dir, o->rounds, o->ms);
 	printf("%-18s %5s %10s %10s %7s   %s\n", "operation", "depth", "qemu", "runsm", "ratio",
 	       "spread");
 	for (unsigned i = 0; i < RSM_ARRAY_SIZE(plan); i++) {
@@ -253,12 +254,13 @@ static int run_plan(const struct options *o, struct server s[2])
 
 static int bench(const struct options *o, struct rsm_error *err)
 {
-	char tmp[] = "/var/tmp/bench-fuse.XXXXXX", root[sizeof(tmp) + 8];
+	char tmp[PATH_MAX], root[PATH_MAX + 8];
 	struct server s[2] = { 0 };
-	int ret;
+	int ret = rsm_format(tmp, sizeof(tmp), "%s/bench-fuse.XXXXXX", o->dir);
 
-	if (!mkdtemp(tmp))
-		return rsm_fail_errno(err, errno, "make a directory in /var/tmp");
+	if (ret < 0 || !mkdtemp(tmp))
+		return rsm_fail_errno(err, ret < 0 ? ret : errno, "make a directory in '%s'",
+				      o->dir);
 	snprintf(root, sizeof(root), "%s/root", tmp);
 	ret = mkdir(root, 0755) < 0 ? -errno : make_tree(root);
 	if (ret < 0)
@@ -283,6 +285,7 @@ static const char usage[] =
 	"  --cpus 1|2     client on the server's CPU (default), or on the other\n"
 	"  --rounds N     default 9\n"
 	"  --ms N         per server and round; default 100\n"
+	"  --dir DIR      where the files are made; default /dev/shm, so that no disk is timed\n"
 	"  --only TEXT    operations whose name has this in it\n";
 
 static int parse(int argc, char **argv, struct options *o)
@@ -291,7 +294,7 @@ static int parse(int argc, char **argv, struct options *o)
 		{ "qemu", required_argument, NULL, 'q' },  { "runsm", required_argument, NULL, 'u' },
 		{ "cpus", required_argument, NULL, 'c' },  { "rounds", required_argument, NULL, 'r' },
 		{ "ms", required_argument, NULL, 'm' },	   { "only", required_argument, NULL, 'o' },
-		{ NULL, 0, NULL, 0 },
+		{ "dir", required_argument, NULL, 'd' },   { NULL, 0, NULL, 0 },
 	};
 	int c;
 
@@ -312,6 +315,9 @@ static int parse(int argc, char **argv, struct options *o)
 		case 'm':
 			o->ms = (unsigned)atoi(optarg);
 			break;
+		case 'd':
+			o->dir = optarg;
+			break;
 		case 'o':
 			o->only = optarg;
 			break;
@@ -327,7 +333,7 @@ int main(int argc, char **argv)
 {
 	char self[PATH_MAX] = "", beside[PATH_MAX + 32];
 	struct options o = { .qemu = "/usr/lib/qemu/virtiofsd", .runsm = beside, .cpus = 1,
-			     .rounds = 9, .ms = 100 };
+			     .rounds = 9, .ms = 100, .dir = "/dev/shm" };
 	struct rsm_error err = RSM_ERROR_INIT;
 
 	if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)

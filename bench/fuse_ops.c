@@ -11,10 +11,18 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define HIPRIO_QUEUE  0
 #define REQUEST_QUEUE 1
 #define TIMEOUT_MS    (-1)
 
 /* ---- building requests */
+
+static struct fc_slot slot_of(struct fc *fc, unsigned i)
+{
+	uint8_t *at = fc->v.data + (size_t)i * FC_SLOT_BYTES;
+
+	return (struct fc_slot){ .fc = fc, .index = (uint16_t)i, .out = at, .in = at + FC_OUT_BYTES };
+}
 
 static void *reply_arg(const struct fc_slot *s)
 {
@@ -209,6 +217,14 @@ static int close_after_read(struct fc *fc)
 	return one(fc, release_first, 1);
 }
 
+static uint64_t node_of(const struct fc_slot *s)
+{
+	struct fuse_entry_out e;
+
+	memcpy(&e, reply_arg(s), sizeof(e));
+	return e.nodeid;
+}
+
 /* create: the files stay open until the batch is over, so that only CREATE is timed */
 static bool op_create(struct fc_slot *s)
 {
@@ -218,6 +234,7 @@ static bool op_create(struct fc_slot *s)
 
 	if (s->step) {
 		if (replied(s, sizeof(struct fuse_entry_out) + sizeof(o))) {
+			s->fc->made[s->seq] = node_of(s);
 			memcpy(&o, (char *)reply_arg(s) + sizeof(struct fuse_entry_out), sizeof(o));
 			s->fc->fh[s->seq] = o.fh;
 		}
@@ -226,6 +243,29 @@ static bool op_create(struct fc_slot *s)
 	new_name(s, name, sizeof(name));
 	return request(s, FUSE_CREATE, s->fc->dir, &arg, sizeof(arg), name, NULL,
 		       sizeof(struct fuse_entry_out) + sizeof(struct fuse_open_out));
+}
+
+/* As the kernel does once a file is gone; otherwise both servers would keep them all. */
+static int forget_created(struct fc *fc)
+{
+	struct fc_slot s = slot_of(fc, 0);
+	struct fuse_in_header *h = (struct fuse_in_header *)s.out;
+	struct fuse_batch_forget_in *arg = (struct fuse_batch_forget_in *)(h + 1);
+	struct fuse_forget_one *list = (struct fuse_forget_one *)(arg + 1);
+	struct vuc_seg out = { s.out, 0 };
+	uint32_t len;
+
+	static_assert(sizeof(*h) + sizeof(*arg) + FC_FILES * sizeof(*list) <= FC_OUT_BYTES, "fits");
+	arg->count = FC_FILES;
+	for (unsigned i = 0; i < FC_FILES; i++)
+		list[i] = (struct fuse_forget_one){ .nodeid = fc->made[i], .nlookup = 1 };
+	out.len = (uint32_t)((uint8_t *)&list[FC_FILES] - s.out);
+	*h = (struct fuse_in_header){ .len = out.len, .opcode = FUSE_BATCH_FORGET, .unique = 1 };
+	vuc_submit(&fc->v, HIPRIO_QUEUE, 0, &out, 1, NULL, 0);
+	vuc_kick(&fc->v, HIPRIO_QUEUE);
+	if (vuc_wait(&fc->v, HIPRIO_QUEUE, TIMEOUT_MS) < 0)
+		return -ETIMEDOUT;
+	return vuc_reap(&fc->v, HIPRIO_QUEUE, &s.index, &len) == 1 ? 0 : -EPROTO;
 }
 
 static bool release_created(struct fc_slot *s)
@@ -257,7 +297,9 @@ static int release_and_unlink(struct fc *fc)
 {
 	int ret = one(fc, release_created, FC_FILES);
 
-	return ret < 0 ? ret : one(fc, op_unlink, FC_FILES);
+	if (ret == 0)
+		ret = one(fc, op_unlink, FC_FILES);
+	return ret < 0 ? ret : forget_created(fc);
 }
 
 static bool op_rename(struct fc_slot *s)
@@ -324,20 +366,14 @@ const struct fc_op fc_ops[] = {
 	{ .name = "open+read+release", .next = op_open_read_release },
 	{ .name = "read 4K", .next = op_read, .prepare = open_for_read, .cleanup = close_after_read },
 	{ .name = "create", .next = op_create, .batch = FC_FILES, .cleanup = release_and_unlink },
-	{ .name = "unlink", .next = op_unlink, .batch = FC_FILES, .prepare = make_files },
+	{ .name = "unlink", .next = op_unlink, .batch = FC_FILES, .prepare = make_files,
+	  .cleanup = forget_created },
 	{ .name = "readdirplus", .next = op_readdirplus },
 	{ .name = "rename", .next = op_rename },
 };
 const unsigned fc_nops = RSM_ARRAY_SIZE(fc_ops);
 
 /* ---- running */
-
-static struct fc_slot slot_of(struct fc *fc, unsigned i)
-{
-	uint8_t *at = fc->v.data + (size_t)i * FC_SLOT_BYTES;
-
-	return (struct fc_slot){ .fc = fc, .index = (uint16_t)i, .out = at, .in = at + FC_OUT_BYTES };
-}
 
 int64_t fc_run(struct fc *fc, const struct fc_op *op, unsigned depth, uint64_t chains, uint64_t ns,
 	       uint64_t *ret_ns)
@@ -399,14 +435,6 @@ static bool op_init(struct fc_slot *s)
 	if (s->step)
 		return replied(s, FUSE_COMPAT_22_INIT_OUT_SIZE) && false;
 	return request(s, FUSE_INIT, 0, &arg, sizeof(arg), NULL, NULL, sizeof(struct fuse_init_out));
-}
-
-static uint64_t node_of(const struct fc_slot *s)
-{
-	struct fuse_entry_out e;
-
-	memcpy(&e, reply_arg(s), sizeof(e));
-	return e.nodeid;
 }
 
 static bool find_dir(struct fc_slot *s)

@@ -21,7 +21,7 @@
 /**
  * struct fc - A FUSE client
  * @dir:	node of the directory the operations work in; @big of the directory to list
- * @node, @fh:	of the files f0 …
+ * @node, @fh:	of the files f0 …; @fh also of those that "create" makes, @made their nodes
  * @tag:	tells this client's files from another's in the same directory
  * @renames:	so far; says which of the two names the renamed file has
  * @error:	first errno a reply carried that was not expected
@@ -32,6 +32,7 @@ struct fc {
 	uint64_t dir, big;
 	uint64_t node[FC_FILES];
 	uint64_t fh[FC_FILES];
+	uint64_t made[FC_FILES];
 	char tag;
 	uint64_t renames;
 	int error;
