@@ -13,6 +13,7 @@
 #include "base/loop.h"
 #include "base/math.h"
 #include "base/proc.h"
+#include "floor.h"
 #include "fuse_ops.h"
 
 #include <errno.h>
@@ -235,10 +236,14 @@ static int compare(const struct options *o, struct server s[2], const struct fc_
 
 static int run_plan(const struct options *o, struct server s[2])
 {
+	uint64_t floor = floor_ns(0, o->ms);
 	int ret = 0;
 
 	printf("server on CPU 0, client on CPU %u; files in %s; %u rounds of %u ms; operations/s\n",
 	       o->cpus - 1, o->dir, o->rounds, o->ms);
+	if (floor)
+		printf("a server that does nothing reaches %llu/s at depth 1\n",
+		       1000000000ULL / (unsigned long long)floor);
 	printf("%-18s %5s %10s %10s %7s   %s\n", "operation", "depth", "qemu", "runsm", "ratio",
 	       "spread");
 	for (unsigned i = 0; i < RSM_ARRAY_SIZE(plan); i++) {

@@ -39,6 +39,7 @@ static const struct vdev_ops virtiofs_ops = {
 	.nqueues = VDEV_QUEUES_MAX,
 	.queue_size = VIRTQ_SIZE_MAX,
 	.config_len = sizeof(struct virtio_fs_config),
+	.board_config = true,
 	.read_config = read_config,
 	.queue_start = queue_start,
 	.queue_stop = queue_stop,

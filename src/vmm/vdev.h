@@ -35,6 +35,8 @@ struct vdev;
  * @nqueues:	how many virtqueues there are
  * @queue_size:	largest size offered
  * @config_len:	bytes of device configuration space
+ * @board_config: a vhost-user master has this device's configuration space itself, and QEMU warns
+ *		when the back end offers one
  * @read_config: copy @len bytes at @offset, both checked by the transport to lie inside
  * @write_config: may be NULL: configuration is read-only then
  * @queue_start: the queue is configured and its eventfds are set; begin serving it
@@ -47,6 +49,7 @@ struct vdev_ops {
 	unsigned nqueues;
 	uint16_t queue_size;
 	uint32_t config_len;
+	bool board_config;
 	void (*read_config)(struct vdev *d, uint32_t offset, void *buf, uint32_t len);
 	void (*write_config)(struct vdev *d, uint32_t offset, const void *buf, uint32_t len);
 	int (*queue_start)(struct vdev *d, unsigned i);

@@ -8,9 +8,13 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#define PROTOCOL_FEATURES                                                                          \
-	(VHU_PROTOCOL_F_MQ | VHU_PROTOCOL_F_REPLY_ACK | VHU_PROTOCOL_F_CONFIG |                    \
-	 VHU_PROTOCOL_F_RESET_DEVICE)
+static uint64_t protocol_features(const struct vhost_user *vu)
+{
+	uint64_t features = VHU_PROTOCOL_F_MQ | VHU_PROTOCOL_F_REPLY_ACK |
+			    VHU_PROTOCOL_F_RESET_DEVICE;
+
+	return vu->dev->ops->board_config ? features : features | VHU_PROTOCOL_F_CONFIG;
+}
 
 static int reply_u64(union vhu_payload *p, uint64_t v)
 {
@@ -43,15 +47,15 @@ static int set_features(struct vhost_user *vu, union vhu_payload *p, uint32_t le
 static int get_protocol_features(struct vhost_user *vu, union vhu_payload *p, uint32_t len,
 				 struct rsm_error *err)
 {
-	return reply_u64(p, PROTOCOL_FEATURES);
+	return reply_u64(p, protocol_features(vu));
 }
 
 static int set_protocol_features(struct vhost_user *vu, union vhu_payload *p, uint32_t len,
 				 struct rsm_error *err)
 {
-	if (p->u64 & ~PROTOCOL_FEATURES)
+	if (p->u64 & ~protocol_features(vu))
 		return rsm_fail(err, EPROTO, "vhost-user: protocol features %#llx were not offered",
-				(unsigned long long)(p->u64 & ~PROTOCOL_FEATURES));
+				(unsigned long long)(p->u64 & ~protocol_features(vu)));
 	vu->protocol_features = p->u64;
 	return 0;
 }
