@@ -30,7 +30,7 @@
 #include <sys/wait.h>
 
 #define ROUNDS_MAX 101
-#define BIG_DIR	   100
+#define BIG_DIR    100
 
 struct options {
 	const char *qemu, *runsm;
@@ -50,13 +50,20 @@ static const struct {
 	const char *op;
 	unsigned depth;
 } plan[] = {
-	{ "(empty)", 1 },	    { "(empty)", 8 },
-	{ "lookup", 1 },	    { "lookup", 8 },
-	{ "getattr", 1 },	    { "getattr", 8 },
-	{ "open+read+release", 1 }, { "open+read+release", 8 },
-	{ "read 4K", 1 },	    { "read 4K", 8 },
-	{ "create", 1 },	    { "unlink", 1 },
-	{ "readdirplus", 1 },	    { "rename", 1 },
+	{"(empty)", 1},
+	{"(empty)", 8},
+	{"lookup", 1},
+	{"lookup", 8},
+	{"getattr", 1},
+	{"getattr", 8},
+	{"open+read+release", 1},
+	{"open+read+release", 8},
+	{"read 4K", 1},
+	{"read 4K", 8},
+	{"create", 1},
+	{"unlink", 1},
+	{"readdirplus", 1},
+	{"rename", 1},
 };
 
 /* ---- the tree both serve */
@@ -111,8 +118,8 @@ static int pin_server(void *cookie)
 
 static int start_server(struct server *s, const char *const *argv, struct rsm_error *err)
 {
-	const int fds[] = { -1, -1, 2 };
-	struct rsm_spawn how = { .argv = argv, .fds = fds, .nfds = 3, .before_exec = pin_server };
+	const int fds[] = {-1, -1, 2};
+	struct rsm_spawn how = {.argv = argv, .fds = fds, .nfds = 3, .before_exec = pin_server};
 	int ret = rsm_spawn(&how, &s->pid, NULL, err);
 
 	if (ret < 0)
@@ -146,10 +153,10 @@ static int start_servers(const struct options *o, const char *root, const char *
 			 struct server s[2], struct rsm_error *err)
 {
 	char source[PATH_MAX + 16], path[PATH_MAX + 16];
-	const char *qemu[] = { o->qemu, path, "-o", source, "-o", "cache=auto", "-o",
-			       "log_level=err", NULL };
-	const char *runsm[] = { o->runsm, path, "--shared-dir", root, "--cache", "auto",
-				"--log-level", "error", NULL };
+	const char *qemu[] = {o->qemu,         path, "-o", source, "-o", "cache=auto", "-o",
+			      "log_level=err", NULL};
+	const char *runsm[] = {o->runsm, path,          "--shared-dir", root, "--cache",
+			       "auto",   "--log-level", "error",        NULL};
 	int ret;
 
 	s[0].name = "qemu";
@@ -260,7 +267,7 @@ static int run_plan(const struct options *o, struct server s[2])
 static int bench(const struct options *o, struct rsm_error *err)
 {
 	char tmp[PATH_MAX], root[PATH_MAX + 8];
-	struct server s[2] = { 0 };
+	struct server s[2] = {0};
 	int ret = rsm_format(tmp, sizeof(tmp), "%s/bench-fuse.XXXXXX", o->dir);
 
 	if (ret < 0 || !mkdtemp(tmp))
@@ -271,8 +278,9 @@ static int bench(const struct options *o, struct rsm_error *err)
 	if (ret < 0)
 		rsm_fail_errno(err, ret, "make files in '%s'", root);
 	if (ret == 0)
-		ret = pin(o->cpus - 1) < 0 ? rsm_fail(err, EINVAL, "CPU %u cannot be used",
-						      o->cpus - 1) : 0;
+		ret = pin(o->cpus - 1) < 0
+			      ? rsm_fail(err, EINVAL, "CPU %u cannot be used", o->cpus - 1)
+			      : 0;
 	if (ret == 0)
 		ret = start_servers(o, root, tmp, s, err);
 	if (ret == 0 && run_plan(o, s) < 0)
@@ -296,10 +304,10 @@ static const char usage[] =
 static int parse(int argc, char **argv, struct options *o)
 {
 	static const struct option longs[] = {
-		{ "qemu", required_argument, NULL, 'q' },  { "runsm", required_argument, NULL, 'u' },
-		{ "cpus", required_argument, NULL, 'c' },  { "rounds", required_argument, NULL, 'r' },
-		{ "ms", required_argument, NULL, 'm' },	   { "only", required_argument, NULL, 'o' },
-		{ "dir", required_argument, NULL, 'd' },   { NULL, 0, NULL, 0 },
+		{"qemu", required_argument, NULL, 'q'}, {"runsm", required_argument, NULL, 'u'},
+		{"cpus", required_argument, NULL, 'c'}, {"rounds", required_argument, NULL, 'r'},
+		{"ms", required_argument, NULL, 'm'},   {"only", required_argument, NULL, 'o'},
+		{"dir", required_argument, NULL, 'd'},  {NULL, 0, NULL, 0},
 	};
 	int c;
 
@@ -331,14 +339,20 @@ static int parse(int argc, char **argv, struct options *o)
 		}
 	}
 	return o->cpus < 1 || o->cpus > 2 || !o->rounds || o->rounds > ROUNDS_MAX || !o->ms ||
-		       optind < argc ? -EINVAL : 0;
+			       optind < argc
+		       ? -EINVAL
+		       : 0;
 }
 
 int main(int argc, char **argv)
 {
 	char self[PATH_MAX] = "", beside[PATH_MAX + 32];
-	struct options o = { .qemu = "/usr/lib/qemu/virtiofsd", .runsm = beside, .cpus = 1,
-			     .rounds = 9, .ms = 100, .dir = "/dev/shm" };
+	struct options o = {.qemu = "/usr/lib/qemu/virtiofsd",
+			    .runsm = beside,
+			    .cpus = 1,
+			    .rounds = 9,
+			    .ms = 100,
+			    .dir = "/dev/shm"};
 	struct rsm_error err = RSM_ERROR_INIT;
 
 	if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)

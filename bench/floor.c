@@ -35,9 +35,11 @@ static _Noreturn void peer(const uint64_t *asked, int call_fd, unsigned cpu)
 
 uint64_t floor_ns(unsigned cpu, unsigned ms)
 {
-	uint64_t *asked = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	int call_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), wait_fd = epoll_create1(EPOLL_CLOEXEC);
-	struct epoll_event ev = { .events = EPOLLIN | EPOLLET };
+	uint64_t *asked =
+		mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int call_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+	    wait_fd = epoll_create1(EPOLL_CLOEXEC);
+	struct epoll_event ev = {.events = EPOLLIN | EPOLLET};
 	uint64_t begin, n = 0, took = 0;
 	pid_t pid;
 

@@ -21,7 +21,7 @@ static struct fc_slot slot_of(struct fc *fc, unsigned i)
 {
 	uint8_t *at = fc->v.data + (size_t)i * FC_SLOT_BYTES;
 
-	return (struct fc_slot){ .fc = fc, .index = (uint16_t)i, .out = at, .in = at + FC_OUT_BYTES };
+	return (struct fc_slot){.fc = fc, .index = (uint16_t)i, .out = at, .in = at + FC_OUT_BYTES};
 }
 
 static void *reply_arg(const struct fc_slot *s)
@@ -55,10 +55,10 @@ static bool request(struct fc_slot *s, uint32_t opcode, uint64_t node, const voi
 		.nodeid = node,
 		.pid = 1,
 	};
-	out[0] = (struct vuc_seg){ s->out, sizeof(*h) };
-	out[1] = (struct vuc_seg){ s->out + sizeof(*h), h->len - (uint32_t)sizeof(*h) };
-	in[0] = (struct vuc_seg){ s->in, sizeof(struct fuse_out_header) };
-	in[1] = (struct vuc_seg){ reply_arg(s), reply_len };
+	out[0] = (struct vuc_seg){s->out, sizeof(*h)};
+	out[1] = (struct vuc_seg){s->out + sizeof(*h), h->len - (uint32_t)sizeof(*h)};
+	in[0] = (struct vuc_seg){s->in, sizeof(struct fuse_out_header)};
+	in[1] = (struct vuc_seg){reply_arg(s), reply_len};
 	vuc_submit(&s->fc->v, REQUEST_QUEUE, s->index, out, out[1].len ? 2 : 1, in,
 		   reply_len ? 2 : 1);
 	return true;
@@ -92,7 +92,7 @@ static bool lookup(struct fc_slot *s, uint64_t parent, const char *name)
 /* What a request costs that no file system is asked for: POLL, which neither server has. */
 static bool op_empty(struct fc_slot *s)
 {
-	struct fuse_poll_in arg = { 0 };
+	struct fuse_poll_in arg = {0};
 	struct fuse_out_header h;
 
 	if (!s->step)
@@ -116,7 +116,7 @@ static bool op_lookup(struct fc_slot *s)
 
 static bool op_getattr(struct fc_slot *s)
 {
-	struct fuse_getattr_in arg = { 0 };
+	struct fuse_getattr_in arg = {0};
 
 	if (s->step)
 		return replied(s, sizeof(struct fuse_attr_out)) && false;
@@ -126,7 +126,7 @@ static bool op_getattr(struct fc_slot *s)
 
 static bool send_open(struct fc_slot *s, uint64_t node, uint32_t opcode, uint32_t flags)
 {
-	struct fuse_open_in arg = { .flags = flags };
+	struct fuse_open_in arg = {.flags = flags};
 
 	return request(s, opcode, node, &arg, sizeof(arg), NULL, NULL,
 		       sizeof(struct fuse_open_out));
@@ -135,14 +135,14 @@ static bool send_open(struct fc_slot *s, uint64_t node, uint32_t opcode, uint32_
 static bool send_read(struct fc_slot *s, uint64_t node, uint64_t fh, uint32_t opcode,
 		      uint64_t offset, uint32_t len)
 {
-	struct fuse_read_in arg = { .fh = fh, .offset = offset, .size = len };
+	struct fuse_read_in arg = {.fh = fh, .offset = offset, .size = len};
 
 	return request(s, opcode, node, &arg, sizeof(arg), NULL, NULL, len);
 }
 
 static bool send_release(struct fc_slot *s, uint64_t node, uint64_t fh, uint32_t opcode)
 {
-	struct fuse_release_in arg = { .fh = fh };
+	struct fuse_release_in arg = {.fh = fh};
 
 	return request(s, opcode, node, &arg, sizeof(arg), NULL, NULL, 0);
 }
@@ -184,7 +184,7 @@ static bool op_read(struct fc_slot *s)
 
 static int one(struct fc *fc, bool (*next)(struct fc_slot *), uint64_t n)
 {
-	const struct fc_op op = { .name = "set-up", .next = next };
+	const struct fc_op op = {.name = "set-up", .next = next};
 	uint64_t ns;
 	int64_t ret = fc_run(fc, &op, 1, n, 0, &ns);
 
@@ -228,7 +228,7 @@ static uint64_t node_of(const struct fc_slot *s)
 /* create: the files stay open until the batch is over, so that only CREATE is timed */
 static bool op_create(struct fc_slot *s)
 {
-	struct fuse_create_in arg = { .flags = O_RDWR | O_CREAT | O_EXCL, .mode = S_IFREG | 0644 };
+	struct fuse_create_in arg = {.flags = O_RDWR | O_CREAT | O_EXCL, .mode = S_IFREG | 0644};
 	struct fuse_open_out o;
 	char name[16];
 
@@ -252,15 +252,15 @@ static int forget_created(struct fc *fc)
 	struct fuse_in_header *h = (struct fuse_in_header *)s.out;
 	struct fuse_batch_forget_in *arg = (struct fuse_batch_forget_in *)(h + 1);
 	struct fuse_forget_one *list = (struct fuse_forget_one *)(arg + 1);
-	struct vuc_seg out = { s.out, 0 };
+	struct vuc_seg out = {s.out, 0};
 	uint32_t len;
 
 	static_assert(sizeof(*h) + sizeof(*arg) + FC_FILES * sizeof(*list) <= FC_OUT_BYTES, "fits");
 	arg->count = FC_FILES;
 	for (unsigned i = 0; i < FC_FILES; i++)
-		list[i] = (struct fuse_forget_one){ .nodeid = fc->made[i], .nlookup = 1 };
+		list[i] = (struct fuse_forget_one){.nodeid = fc->made[i], .nlookup = 1};
 	out.len = (uint32_t)((uint8_t *)&list[FC_FILES] - s.out);
-	*h = (struct fuse_in_header){ .len = out.len, .opcode = FUSE_BATCH_FORGET, .unique = 1 };
+	*h = (struct fuse_in_header){.len = out.len, .opcode = FUSE_BATCH_FORGET, .unique = 1};
 	vuc_submit(&fc->v, HIPRIO_QUEUE, 0, &out, 1, NULL, 0);
 	vuc_kick(&fc->v, HIPRIO_QUEUE);
 	if (vuc_wait(&fc->v, HIPRIO_QUEUE, TIMEOUT_MS) < 0)
@@ -304,7 +304,7 @@ static int release_and_unlink(struct fc *fc)
 
 static bool op_rename(struct fc_slot *s)
 {
-	struct fuse_rename_in arg = { .newdir = s->fc->dir };
+	struct fuse_rename_in arg = {.newdir = s->fc->dir};
 	char from[16], to[16];
 
 	if (s->step) {
@@ -360,16 +360,19 @@ static bool op_readdirplus(struct fc_slot *s)
 }
 
 const struct fc_op fc_ops[] = {
-	{ .name = "(empty)", .next = op_empty },
-	{ .name = "lookup", .next = op_lookup },
-	{ .name = "getattr", .next = op_getattr },
-	{ .name = "open+read+release", .next = op_open_read_release },
-	{ .name = "read 4K", .next = op_read, .prepare = open_for_read, .cleanup = close_after_read },
-	{ .name = "create", .next = op_create, .batch = FC_FILES, .cleanup = release_and_unlink },
-	{ .name = "unlink", .next = op_unlink, .batch = FC_FILES, .prepare = make_files,
-	  .cleanup = forget_created },
-	{ .name = "readdirplus", .next = op_readdirplus },
-	{ .name = "rename", .next = op_rename },
+	{.name = "(empty)", .next = op_empty},
+	{.name = "lookup", .next = op_lookup},
+	{.name = "getattr", .next = op_getattr},
+	{.name = "open+read+release", .next = op_open_read_release},
+	{.name = "read 4K", .next = op_read, .prepare = open_for_read, .cleanup = close_after_read},
+	{.name = "create", .next = op_create, .batch = FC_FILES, .cleanup = release_and_unlink},
+	{.name = "unlink",
+	 .next = op_unlink,
+	 .batch = FC_FILES,
+	 .prepare = make_files,
+	 .cleanup = forget_created},
+	{.name = "readdirplus", .next = op_readdirplus},
+	{.name = "rename", .next = op_rename},
 };
 const unsigned fc_nops = RSM_ARRAY_SIZE(fc_ops);
 
@@ -434,7 +437,8 @@ static bool op_init(struct fc_slot *s)
 
 	if (s->step)
 		return replied(s, FUSE_COMPAT_22_INIT_OUT_SIZE) && false;
-	return request(s, FUSE_INIT, 0, &arg, sizeof(arg), NULL, NULL, sizeof(struct fuse_init_out));
+	return request(s, FUSE_INIT, 0, &arg, sizeof(arg), NULL, NULL,
+		       sizeof(struct fuse_init_out));
 }
 
 static bool find_dir(struct fc_slot *s)

@@ -57,9 +57,10 @@ struct fc_slot {
 /**
  * struct fc_op - One thing to time
  * @name:	as printed
- * @next:	put the chain's next request into the slot with fc_request(), or say that the chain is
- *		done; called with step 0 first
- * @batch:	most chains in a run, 0 for no limit; @prepare and @cleanup go round each run, untimed
+ * @next:	put the chain's next request into the slot with fc_request(), or say that the chain
+ *is done; called with step 0 first
+ * @batch:	most chains in a run, 0 for no limit; @prepare and @cleanup go round each run,
+ *untimed
  */
 struct fc_op {
 	const char *name;

@@ -16,8 +16,8 @@
 
 int vuc_new(int sock, size_t mem_len, struct vuc *ret)
 {
-	struct timeval limit = { .tv_sec = 5 };
-	struct vuc c = { .sock = sock, .mem_len = mem_len };
+	struct timeval limit = {.tv_sec = 5};
+	struct vuc c = {.sock = sock, .mem_len = mem_len};
 
 	for (unsigned i = 0; i < VUC_QUEUES_MAX; i++)
 		c.q[i].kick_fd = c.q[i].call_fd = c.q[i].wait_fd = -1;
@@ -39,7 +39,7 @@ int vuc_new(int sock, size_t mem_len, struct vuc *ret)
 
 int vuc_connect(const char *path, size_t mem_len, struct vuc *ret)
 {
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	_cleanup_close_ int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	int rc;
 
@@ -78,7 +78,7 @@ int vuc_send(struct vuc *c, uint32_t request, uint32_t flags, const void *payloa
 	struct {
 		struct vhu_header h;
 		uint8_t payload[4096];
-	} msg = { .h = { request, flags, len } };
+	} msg = {.h = {request, flags, len}};
 	uint32_t body = rsm_min(len, (uint32_t)sizeof(msg.payload));
 	ssize_t n;
 
@@ -154,7 +154,7 @@ int vuc_set_mem_table(struct vuc *c)
 {
 	struct vhu_mem_table t = {
 		.n = 1,
-		.regions = { { VUC_GPA, c->mem_len, (uintptr_t)c->mem, 0 } },
+		.regions = {{VUC_GPA, c->mem_len, (uintptr_t)c->mem, 0}},
 	};
 
 	return tell(c, VHU_SET_MEM_TABLE, &t, 8 + sizeof(t.regions[0]), &c->mem_fd, 1);
@@ -199,7 +199,7 @@ static void lay_out_queue(struct vuc *c, unsigned i)
 
 static int open_eventfds(struct vuc_queue *q)
 {
-	struct epoll_event ev = { .events = EPOLLIN | EPOLLET };
+	struct epoll_event ev = {.events = EPOLLIN | EPOLLET};
 
 	if (q->kick_fd >= 0)
 		return 0;
@@ -216,7 +216,7 @@ static int open_eventfds(struct vuc_queue *q)
 static int start_queue(struct vuc *c, unsigned i, uint16_t base)
 {
 	struct vuc_queue *q = &c->q[i];
-	struct vhu_vring_state num = { i, VUC_QUEUE_SIZE }, start = { i, base }, on = { i, 1 };
+	struct vhu_vring_state num = {i, VUC_QUEUE_SIZE}, start = {i, base}, on = {i, 1};
 	struct vhu_vring_addr addr = {
 		.index = i,
 		.desc = (uintptr_t)q->desc,
@@ -263,7 +263,7 @@ int vuc_resume(struct vuc *c, const uint16_t *bases)
 int vuc_stop(struct vuc *c, uint16_t *bases)
 {
 	for (unsigned i = 0; i < c->nqueues; i++) {
-		struct vhu_vring_state s = { i, 0 };
+		struct vhu_vring_state s = {i, 0};
 		int rc = vuc_call(c, VHU_GET_VRING_BASE, &s, sizeof(s), &s, sizeof(s));
 
 		if (rc < 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * vhost-user master for tests and benchmarks: has guest memory (a memfd), drives split rings the way
- * the Linux virtio driver does (indirect tables, event index), and knows no device.
+ * vhost-user master for tests and benchmarks: has guest memory (a memfd), drives split rings the
+ * way the Linux virtio driver does (indirect tables, event index), and knows no device.
  *
  * One thread owns a client. Functions return 0/count or -errno.
  */
@@ -16,19 +16,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define VUC_QUEUES_MAX	3
-#define VUC_QUEUE_SIZE	128
-#define VUC_SEGS_MAX	8
-#define VUC_GPA		0x100000ULL /* where guest memory begins, so that 0 is never valid */
-#define VUC_RINGS_BYTES 0x8000U	    /* per queue at the start of guest memory */
+#define VUC_QUEUES_MAX  3
+#define VUC_QUEUE_SIZE  128
+#define VUC_SEGS_MAX    8
+#define VUC_GPA         0x100000ULL /* where guest memory begins, so that 0 is never valid */
+#define VUC_RINGS_BYTES 0x8000U     /* per queue at the start of guest memory */
 
 struct vuc_queue {
 	struct vring_desc *desc;
 	struct vring_avail *avail;
 	struct vring_used *used;
 	struct vring_desc (*tables)[VUC_SEGS_MAX]; /* one indirect table per slot */
-	uint16_t avail_idx;   /* what the next submit fills */
-	uint16_t kicked_idx;  /* avail index at the last vuc_kick() */
+	uint16_t avail_idx;                        /* what the next submit fills */
+	uint16_t kicked_idx;                       /* avail index at the last vuc_kick() */
 	uint16_t last_used;
 	int kick_fd, call_fd;
 	int wait_fd; /* edge-triggered epoll over call_fd */
@@ -63,7 +63,8 @@ int vuc_new(int sock, size_t mem_len, struct vuc *ret);
 int vuc_connect(const char *path, size_t mem_len, struct vuc *ret);
 void vuc_close(struct vuc *c);
 
-/* The sequence QEMU sends: features, memory table, rings, enable. @features are the ring's to ack. */
+/* The sequence QEMU sends: features, memory table, rings, enable. @features are the ring's to ack.
+ */
 int vuc_start(struct vuc *c, unsigned nqueues, uint64_t features);
 /* GET_VRING_BASE on every queue; @bases may be NULL. vuc_resume() sets them up again. */
 int vuc_stop(struct vuc *c, uint16_t *bases);
@@ -72,7 +73,8 @@ int vuc_resume(struct vuc *c, const uint16_t *bases);
 /* ---- messages, raw enough to misbehave with */
 int vuc_send(struct vuc *c, uint32_t request, uint32_t flags, const void *payload, uint32_t len,
 	     const int *fds, unsigned nfds);
-/* Return: bytes of payload in @payload; -ECONNRESET if the back end hung up, -ETIMEDOUT after 5 s */
+/* Return: bytes of payload in @payload; -ECONNRESET if the back end hung up, -ETIMEDOUT after 5 s
+ */
 int vuc_recv(struct vuc *c, uint32_t *request, void *payload, uint32_t max);
 /* Send, and read the reply: of the message's own, or the acknowledgement if @ack. */
 int vuc_call(struct vuc *c, uint32_t request, const void *payload, uint32_t len, void *reply,

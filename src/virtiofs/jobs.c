@@ -29,7 +29,7 @@ static void push(struct vfs_queue *q, uint16_t head, size_t len)
 /* Push a parked request's late reply and free it; vfs.lock held, the queue runs. */
 static void finish_parked(struct vfs *fs, struct vfs_job *job)
 {
-	struct virtq_req req = { .iov = calloc(VIRTQ_SEGS_MAX, sizeof(*req.iov)) };
+	struct virtq_req req = {.iov = calloc(VIRTQ_SEGS_MAX, sizeof(*req.iov))};
 	struct vfs_queue *q = job->q;
 	size_t len = 0;
 
@@ -111,7 +111,7 @@ int vfs_job_new(struct vfs_queue *q, const struct virtq_req *req, bool slow)
 
 	if (!job)
 		return -ENOMEM;
-	*job = (struct vfs_job){ .q = q, .slow = slow, .req = *req };
+	*job = (struct vfs_job){.q = q, .slow = slow, .req = *req};
 	memcpy(job->iov, req->iov, n * sizeof(job->iov[0]));
 	job->req.iov = job->iov;
 	pthread_mutex_lock(&fs->lock);

@@ -30,13 +30,13 @@
 #include <sys/eventfd.h>
 
 #define LINGER_FIRST_NS 10000ULL
-#define LINGER_MAX_NS	100000ULL
-#define YIELD_LATE_NS	50000ULL
+#define LINGER_MAX_NS   100000ULL
+#define YIELD_LATE_NS   50000ULL
 #define BATCH_SCORE_MAX 4
 /* Interrupt the driver at the latest after so long in a batch. */
-#define BATCH_NS 50000ULL
+#define BATCH_NS        50000ULL
 /* Requests that take longer on average are handed to helpers while others wait behind them. */
-#define SLOW_NS 60000ULL
+#define SLOW_NS         60000ULL
 
 ssize_t vfs_serve(struct vfs_queue *q, const struct virtq_req *req, uint64_t id)
 {
@@ -99,7 +99,7 @@ static void notify(struct vfs_queue *q)
 /* Serve what is available. Return: 0, or -EBADMSG for a malformed ring */
 static int serve_available(struct vfs_queue *q)
 {
-	struct virtq_req req = { .iov = q->iov };
+	struct virtq_req req = {.iov = q->iov};
 	struct virtq *vq = vfs_vq(q);
 	uint64_t batch_begin = rsm_now_ns(), now = batch_begin, begin;
 	int n = 0;
@@ -146,7 +146,8 @@ static bool linger(struct vfs_queue *q, uint64_t begin)
 			return false;
 		}
 		last = now;
-	} while (now - begin < q->linger_ns && !atomic_load_explicit(&q->stop, memory_order_relaxed));
+	} while (now - begin < q->linger_ns &&
+		 !atomic_load_explicit(&q->stop, memory_order_relaxed));
 	return false;
 }
 
@@ -162,8 +163,8 @@ static void sleep_until_kicked(struct vfs_queue *q, uint64_t begin)
 	if (idle > LINGER_MAX_NS)
 		q->linger_ns = 0;
 	else if (idle > q->linger_ns)
-		q->linger_ns = q->linger_ns ? rsm_min(2 * q->linger_ns, LINGER_MAX_NS) :
-					      LINGER_FIRST_NS;
+		q->linger_ns =
+			q->linger_ns ? rsm_min(2 * q->linger_ns, LINGER_MAX_NS) : LINGER_FIRST_NS;
 }
 
 /* Threads of the device take no signals: those are the main thread's. */
@@ -206,7 +207,7 @@ static void *worker(void *arg)
 
 static int open_wait_fd(struct vfs_queue *q)
 {
-	struct epoll_event ev = { .events = EPOLLIN | EPOLLET };
+	struct epoll_event ev = {.events = EPOLLIN | EPOLLET};
 	_cleanup_close_ int wait_fd = epoll_create1(EPOLL_CLOEXEC);
 	_cleanup_close_ int stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 

@@ -56,10 +56,12 @@ int virtiofs_new(const struct virtiofs_options *options, struct fsrv_session *se
 		return rsm_fail(err, EINVAL, "virtio-fs: tag '%s' has not 1 to %zu bytes",
 				options->tag, sizeof(fs->config.tag));
 	if (nrequest > VDEV_QUEUES_MAX - 1)
-		return rsm_fail(err, EINVAL, "virtio-fs: %u request queues, at most %u are possible",
-				nrequest, VDEV_QUEUES_MAX - 1);
+		return rsm_fail(err, EINVAL,
+				"virtio-fs: %u request queues, at most %u are possible", nrequest,
+				VDEV_QUEUES_MAX - 1);
 	if (options->helpers > VFS_HELPERS_MAX)
-		return rsm_fail(err, EINVAL, "virtio-fs: %u helper threads, at most %u are possible",
+		return rsm_fail(err, EINVAL,
+				"virtio-fs: %u helper threads, at most %u are possible",
 				options->helpers, VFS_HELPERS_MAX);
 	fs = calloc(1, sizeof(*fs));
 	if (!fs)

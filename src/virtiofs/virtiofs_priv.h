@@ -34,8 +34,8 @@
 
 /* Longest reply the session may give later, bytes (see fsrv_set_deferred()). */
 #define VFS_DEFERRED_MAX 256
-#define VFS_HELPERS_MAX	 64
-#define VFS_HELPERS	 8
+#define VFS_HELPERS_MAX  64
+#define VFS_HELPERS      8
 
 struct vfs;
 

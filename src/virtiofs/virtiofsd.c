@@ -54,18 +54,18 @@ static const char usage[] =
 enum { O_SOCKET = 256, O_DIR, O_FD, O_TAG, O_CACHE, O_RO, O_POOL, O_SUBMOUNTS, O_LOG };
 
 static const struct option long_options[] = {
-	{ "socket-path", required_argument, NULL, O_SOCKET },
-	{ "shared-dir", required_argument, NULL, O_DIR },
-	{ "fd", required_argument, NULL, O_FD },
-	{ "tag", required_argument, NULL, O_TAG },
-	{ "cache", required_argument, NULL, O_CACHE },
-	{ "readonly", no_argument, NULL, O_RO },
-	{ "thread-pool-size", required_argument, NULL, O_POOL },
-	{ "announce-submounts", no_argument, NULL, O_SUBMOUNTS },
-	{ "log-level", required_argument, NULL, O_LOG },
-	{ "help", no_argument, NULL, 'h' },
-	{ "version", no_argument, NULL, 'V' },
-	{ NULL, 0, NULL, 0 },
+	{"socket-path", required_argument, NULL, O_SOCKET},
+	{"shared-dir", required_argument, NULL, O_DIR},
+	{"fd", required_argument, NULL, O_FD},
+	{"tag", required_argument, NULL, O_TAG},
+	{"cache", required_argument, NULL, O_CACHE},
+	{"readonly", no_argument, NULL, O_RO},
+	{"thread-pool-size", required_argument, NULL, O_POOL},
+	{"announce-submounts", no_argument, NULL, O_SUBMOUNTS},
+	{"log-level", required_argument, NULL, O_LOG},
+	{"help", no_argument, NULL, 'h'},
+	{"version", no_argument, NULL, 'V'},
+	{NULL, 0, NULL, 0},
 };
 
 /* ---- options */
@@ -98,9 +98,9 @@ static int choice(const char *what, const char *text, const char *const *names, 
 
 static int set_cache(struct options *o, const char *text, struct rsm_error *err)
 {
-	static const char *const names[] = { "never", "auto", "always" };
-	static const enum fsrv_cache values[] = { FSRV_CACHE_NEVER, FSRV_CACHE_AUTO,
-						  FSRV_CACHE_ALWAYS };
+	static const char *const names[] = {"never", "auto", "always"};
+	static const enum fsrv_cache values[] = {FSRV_CACHE_NEVER, FSRV_CACHE_AUTO,
+						 FSRV_CACHE_ALWAYS};
 	int i = choice("cache", text, names, RSM_ARRAY_SIZE(names), err);
 
 	if (i >= 0)
@@ -110,9 +110,9 @@ static int set_cache(struct options *o, const char *text, struct rsm_error *err)
 
 static int set_log_level(const char *text, struct rsm_error *err)
 {
-	static const char *const names[] = { "off", "error", "warn", "info", "debug", "trace" };
-	static const enum rsm_log_level values[] = { RSM_LOG_ERROR, RSM_LOG_ERROR, RSM_LOG_WARNING,
-						     RSM_LOG_INFO,  RSM_LOG_DEBUG, RSM_LOG_DEBUG };
+	static const char *const names[] = {"off", "error", "warn", "info", "debug", "trace"};
+	static const enum rsm_log_level values[] = {RSM_LOG_ERROR, RSM_LOG_ERROR, RSM_LOG_WARNING,
+						    RSM_LOG_INFO,  RSM_LOG_DEBUG, RSM_LOG_DEBUG};
 	int i = choice("log-level", text, names, RSM_ARRAY_SIZE(names), err);
 
 	if (i >= 0)
@@ -277,7 +277,7 @@ static int watch_signals(struct daemon *d, int *ret_fd)
 static int new_session(const struct options *o, int root, struct fsrv_fs **fs,
 		       struct fsrv_session **session, struct rsm_error *err)
 {
-	struct fsrv_options how = { .cache = o->cache, .trace_fd = -1 };
+	struct fsrv_options how = {.cache = o->cache, .trace_fd = -1};
 	struct statvfs st;
 	struct fsrv_export export = {
 		.fd = root,
@@ -297,8 +297,8 @@ static int run(const struct options *o, int sock, struct rsm_error *err)
 {
 	_cleanup_close_ int root = open(o->shared_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_close_ int signal_fd = -1;
-	struct virtiofs_options how = { .tag = o->tag, .helpers = o->helpers };
-	struct daemon d = { .err = RSM_ERROR_INIT };
+	struct virtiofs_options how = {.tag = o->tag, .helpers = o->helpers};
+	struct daemon d = {.err = RSM_ERROR_INIT};
 	struct fsrv_fs *fs = NULL;
 	struct fsrv_session *session = NULL;
 	struct vdev *dev = NULL;
@@ -344,9 +344,9 @@ static void raise_file_limit(void)
 
 int main(int argc, char **argv)
 {
-	struct options o = { .tag = "virtiofs", .fd = -1, .cache = FSRV_CACHE_AUTO };
+	struct options o = {.tag = "virtiofs", .fd = -1, .cache = FSRV_CACHE_AUTO};
 	struct rsm_error err = RSM_ERROR_INIT;
-	struct place place = { .dirfd = -1 };
+	struct place place = {.dirfd = -1};
 	int ret, sock;
 
 	rsm_log_set_name("runsm-virtiofsd");

@@ -10,8 +10,8 @@
  * pushes, and notifies through the queue's eventfds. Neither knows the other.
  *
  * Life: [offered] → features acked → queue_start(i) … queue_stop(i) → reset → again.
- * queue_stop() is synchronous: when it returns no thread of the device touches that queue. It is the
- * quiesce point for pause, snapshot and memory-table changes; queue_start() resumes.
+ * queue_stop() is synchronous: when it returns no thread of the device touches that queue. It is
+ *the quiesce point for pause, snapshot and memory-table changes; queue_start() resumes.
  *
  * Context: every op is called on the main loop's thread.
  */

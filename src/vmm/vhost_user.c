@@ -95,8 +95,8 @@ void vhu_reset_device(struct vhost_user *vu)
 		rsm_close(&vq->kick_fd);
 		rsm_close(&vq->call_fd);
 		rsm_close(&q->err_fd);
-		*q = (struct vhu_queue){ .err_fd = -1 };
-		*vq = (struct virtq){ .kick_fd = -1, .call_fd = -1 };
+		*q = (struct vhu_queue){.err_fd = -1};
+		*vq = (struct virtq){.kick_fd = -1, .call_fd = -1};
 	}
 	vu->dev->acked = 0;
 	if (vu->dev->ops->reset)
@@ -152,7 +152,7 @@ static int send_reply(struct vhost_user *vu, uint32_t request, const void *paylo
 	struct {
 		struct vhu_header h;
 		uint8_t payload[sizeof(union vhu_payload)];
-	} msg = { .h = { request, VHU_VERSION | VHU_FLAG_REPLY, len } };
+	} msg = {.h = {request, VHU_VERSION | VHU_FLAG_REPLY, len}};
 	ssize_t n;
 
 	rsm_assert(len <= sizeof(msg.payload));
@@ -162,7 +162,8 @@ static int send_reply(struct vhost_user *vu, uint32_t request, const void *paylo
 	if (n < 0)
 		return rsm_fail_errno(err, errno, "vhost-user: send reply to request %u", request);
 	if ((size_t)n != sizeof(msg.h) + len)
-		return rsm_fail(err, EIO, "vhost-user: short write of reply to request %u", request);
+		return rsm_fail(err, EIO, "vhost-user: short write of reply to request %u",
+				request);
 	return 0;
 }
 
@@ -172,8 +173,8 @@ static int dispatch(struct vhost_user *vu, struct rsm_error *err)
 	const struct vhu_header h = vu->rx;
 	const struct vhu_handler *handler = vhu_handler(h.request);
 	struct rsm_error why = RSM_ERROR_INIT;
-	bool need_reply = h.flags & VHU_FLAG_NEED_REPLY &&
-			  vu->protocol_features & VHU_PROTOCOL_F_REPLY_ACK;
+	bool need_reply =
+		h.flags & VHU_FLAG_NEED_REPLY && vu->protocol_features & VHU_PROTOCOL_F_REPLY_ACK;
 	int ret, settled;
 
 	if ((h.flags & VHU_FLAG_VERSION_MASK) != VHU_VERSION || h.flags & VHU_FLAG_REPLY)
@@ -186,8 +187,9 @@ static int dispatch(struct vhost_user *vu, struct rsm_error *err)
 				vu->rx_nfds);
 	if (handler && handler->stops_all)
 		vhu_stop_queues(vu);
-	ret = handler ? handler->fn(vu, &vu->rx_payload, h.size, &why) :
-			rsm_fail(&why, ENOTSUP, "vhost-user: request %u is not supported", h.request);
+	ret = handler ? handler->fn(vu, &vu->rx_payload, h.size, &why)
+		      : rsm_fail(&why, ENOTSUP, "vhost-user: request %u is not supported",
+				 h.request);
 	settled = ret >= 0 ? settle(vu) : 0;
 	if (settled < 0)
 		ret = rsm_fail_errno(&why, settled, "vhost-user: start queues of %s",
@@ -242,8 +244,7 @@ static int receive(struct vhost_user *vu, struct rsm_error *err)
 
 static bool is_complete(const struct vhost_user *vu)
 {
-	return vu->rx_len >= sizeof(vu->rx) &&
-	       vu->rx_len == sizeof(vu->rx) + (size_t)vu->rx.size;
+	return vu->rx_len >= sizeof(vu->rx) && vu->rx_len == sizeof(vu->rx) + (size_t)vu->rx.size;
 }
 
 static void on_message(void *cookie, int fd, uint32_t events)
@@ -330,8 +331,12 @@ int vhost_user_new(struct rsm_loop *loop, struct vdev *dev, int fd, vhost_user_c
 	vu = calloc(1, sizeof(*vu));
 	if (!vu)
 		return rsm_fail_errno(err, ENOMEM, "vhost-user");
-	*vu = (struct vhost_user){ .loop = loop, .dev = dev, .conn_fd = -1, .listen_fd = -1,
-				   .closed = closed, .cookie = cookie };
+	*vu = (struct vhost_user){.loop = loop,
+				  .dev = dev,
+				  .conn_fd = -1,
+				  .listen_fd = -1,
+				  .closed = closed,
+				  .cookie = cookie};
 	for (unsigned i = 0; i < VDEV_QUEUES_MAX; i++)
 		vu->queues[i].err_fd = -1;
 	if (rc) {

@@ -10,8 +10,8 @@
 
 static uint64_t protocol_features(const struct vhost_user *vu)
 {
-	uint64_t features = VHU_PROTOCOL_F_MQ | VHU_PROTOCOL_F_REPLY_ACK |
-			    VHU_PROTOCOL_F_RESET_DEVICE;
+	uint64_t features =
+		VHU_PROTOCOL_F_MQ | VHU_PROTOCOL_F_REPLY_ACK | VHU_PROTOCOL_F_RESET_DEVICE;
 
 	return vu->dev->ops->board_config ? features : features | VHU_PROTOCOL_F_CONFIG;
 }
@@ -78,7 +78,7 @@ static int reset_device(struct vhost_user *vu, union vhu_payload *p, uint32_t le
 static int map_region(const struct vhu_mem_region *r, int fd, struct gmem *mem,
 		      struct rsm_error *err)
 {
-	struct gmem_region region = { .gpa = { r->gpa }, .len = r->len, .user = r->user, .fd = -1 };
+	struct gmem_region region = {.gpa = {r->gpa}, .len = r->len, .user = r->user, .fd = -1};
 	uint64_t end, align = 4096, start;
 	struct stat st;
 	void *base;
@@ -116,7 +116,7 @@ static int set_mem_table(struct vhost_user *vu, union vhu_payload *p, uint32_t l
 			 struct rsm_error *err)
 {
 	const struct vhu_mem_table *t = &p->mem;
-	struct gmem mem = { 0 };
+	struct gmem mem = {0};
 
 	if (t->n > VHU_MEM_REGIONS_MAX || t->n != vu->rx_nfds ||
 	    len < offsetof(struct vhu_mem_table, regions) + t->n * sizeof(t->regions[0]))

@@ -42,14 +42,14 @@ enum vhost_user_request {
 /* virtio feature bit that says "vhost-user protocol features can be negotiated" */
 #define VHU_F_PROTOCOL_FEATURES (1ULL << 30)
 
-#define VHU_PROTOCOL_F_MQ	    (1ULL << 0)
+#define VHU_PROTOCOL_F_MQ           (1ULL << 0)
 #define VHU_PROTOCOL_F_REPLY_ACK    (1ULL << 3)
-#define VHU_PROTOCOL_F_CONFIG	    (1ULL << 9)
+#define VHU_PROTOCOL_F_CONFIG       (1ULL << 9)
 #define VHU_PROTOCOL_F_RESET_DEVICE (1ULL << 13)
 
-#define VHU_VERSION	      1U
+#define VHU_VERSION           1U
 #define VHU_FLAG_VERSION_MASK 3U
-#define VHU_FLAG_REPLY	      (1U << 2)
+#define VHU_FLAG_REPLY        (1U << 2)
 #define VHU_FLAG_NEED_REPLY   (1U << 3)
 
 struct vhu_header {
@@ -94,7 +94,7 @@ static_assert(sizeof(struct vhu_vring_addr) == 40, "vhost-user vring address");
 
 /* SET_VRING_KICK, _CALL, _ERR carry a u64: queue index, and a flag that says "no fd". */
 #define VHU_VRING_INDEX_MASK 0xffULL
-#define VHU_VRING_NOFD	     (1ULL << 8)
+#define VHU_VRING_NOFD       (1ULL << 8)
 
 #define VHU_CONFIG_MAX 256
 

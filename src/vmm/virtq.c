@@ -14,8 +14,8 @@
  *  2. head and every next is below the size of the table it indexes;
  *  3. an indirect descriptor was negotiated, ends its chain, is not nested, and its table is a
  *     positive multiple of 16 bytes that lies inside guest memory;
- *  4. no writable segment comes before a readable one, none is empty, each lies inside one region of
- *     guest memory;
+ *  4. no writable segment comes before a readable one, none is empty, each lies inside one region
+ *of guest memory;
  *  5. the chain has at most VIRTQ_SEGS_MAX segments (which also ends loops).
  */
 #include "vmm/virtq.h"
@@ -67,11 +67,11 @@ static inline bool add_segment(const struct virtq *vq, struct virtq_req *req,
 			       const struct vring_desc *d)
 {
 	unsigned n = req->nout + req->nin;
-	void *host = gmem_ptr(vq->mem, (gpa_t){ d->addr }, d->len);
+	void *host = gmem_ptr(vq->mem, (gpa_t){d->addr}, d->len);
 
 	if (!host || !d->len || n == VIRTQ_SEGS_MAX)
 		return false;
-	req->iov[n] = (struct iovec){ .iov_base = host, .iov_len = d->len };
+	req->iov[n] = (struct iovec){.iov_base = host, .iov_len = d->len};
 	if (d->flags & VRING_DESC_F_WRITE)
 		req->nin++;
 	else if (req->nin)
@@ -99,7 +99,7 @@ static int walk(const struct virtq *vq, struct virtq_req *req)
 			if (nested || !vq->indirect || d.flags & VRING_DESC_F_NEXT || !d.len ||
 			    d.len % sizeof(d))
 				return -EBADMSG;
-			table = gmem_ptr(vq->mem, (gpa_t){ d.addr }, d.len);
+			table = gmem_ptr(vq->mem, (gpa_t){d.addr}, d.len);
 			if (!table)
 				return -EBADMSG;
 			table_len = d.len / (uint32_t)sizeof(d);
@@ -240,8 +240,8 @@ bool virtq_enable_kicks(struct virtq *vq)
 void virtq_clear_kick(struct virtq *vq)
 {
 	uint64_t count;
-	struct iovec iov = { .iov_base = &count, .iov_len = sizeof(count) };
-	struct pollfd p = { .fd = vq->kick_fd, .events = POLLIN };
+	struct iovec iov = {.iov_base = &count, .iov_len = sizeof(count)};
+	struct pollfd p = {.fd = vq->kick_fd, .events = POLLIN};
 	ssize_t ignored;
 
 	if (vq->kick_fd < 0)

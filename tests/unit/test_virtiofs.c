@@ -52,7 +52,7 @@ ssize_t fsrv_handle(struct fsrv_session *s, const struct iovec *out, unsigned no
 		    const struct iovec *in, unsigned nin, void *tag)
 {
 	unsigned now = ++s->at_once, most = s->most_at_once;
-	struct request r = { 0 };
+	struct request r = {0};
 	ssize_t ret;
 
 	while (now > most && !atomic_compare_exchange_weak(&s->most_at_once, &most, now))
@@ -106,7 +106,7 @@ static void *serve(void *arg)
 static int setup(void **state)
 {
 	struct board *b = calloc(1, sizeof(*b));
-	struct virtiofs_options options = { .tag = "runsm" };
+	struct virtiofs_options options = {.tag = "runsm"};
 	int pair[2];
 
 	rsm_log_to(-1, RSM_LOG_TEXT, false);
@@ -138,9 +138,9 @@ static int teardown(void **state)
 static void submit(struct board *b, uint16_t slot, uint32_t what, uint64_t value)
 {
 	struct request *r = (struct request *)(b->c.data + slot * 64);
-	struct vuc_seg out = { r, sizeof(*r) }, in = { r + 1, 16 };
+	struct vuc_seg out = {r, sizeof(*r)}, in = {r + 1, 16};
 
-	*r = (struct request){ sizeof(*r), what, value };
+	*r = (struct request){sizeof(*r), what, value};
 	memset(r + 1, 0, 16);
 	vuc_submit(&b->c, 1, slot, &out, 1, &in, 1);
 }
@@ -327,26 +327,26 @@ static void malformed_ring_stops_the_queue_until_a_reset(void **state)
 static void configuration_space_has_tag_and_queues(void **state)
 {
 	struct board *b = *state;
-	struct vhu_config c = { .size = 40 };
+	struct vhu_config c = {.size = 40};
 	const char tag[36] = "runsm";
 
-	assert_int_equal(vuc_call(&b->c, VHU_GET_CONFIG, &c, VHU_CONFIG_HEAD + 40, &c,
-				  VHU_CONFIG_HEAD + 40),
-			 0);
+	assert_int_equal(
+		vuc_call(&b->c, VHU_GET_CONFIG, &c, VHU_CONFIG_HEAD + 40, &c, VHU_CONFIG_HEAD + 40),
+		0);
 	assert_memory_equal(c.region, tag, 36);
 	assert_memory_equal(c.region + 36, "\1\0\0\0", 4);
 }
 
 static void bad_options_are_refused_by_name(void **state)
 {
-	struct fsrv_session s = { 0 };
+	struct fsrv_session s = {0};
 	struct vdev *d = NULL;
 	struct rsm_error err = RSM_ERROR_INIT;
 	struct virtiofs_options bad[] = {
-		{ .tag = "" },
-		{ .tag = "a-tag-that-is-longer-than-the-36-bytes-it-may-have" },
-		{ .tag = "t", .request_queues = VDEV_QUEUES_MAX },
-		{ .tag = "t", .helpers = 1000 },
+		{.tag = ""},
+		{.tag = "a-tag-that-is-longer-than-the-36-bytes-it-may-have"},
+		{.tag = "t", .request_queues = VDEV_QUEUES_MAX},
+		{.tag = "t", .helpers = 1000},
 	};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {

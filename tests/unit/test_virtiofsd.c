@@ -23,7 +23,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#define PROGRAM "./runsm-virtiofsd"
+#define PROGRAM  "./runsm-virtiofsd"
 #define FEATURES (1ULL << VIRTIO_RING_F_EVENT_IDX | 1ULL << VIRTIO_RING_F_INDIRECT_DESC)
 
 static char tmp[] = "/tmp/test-virtiofsd.XXXXXX", dir[64], sock[64], canary[64];
@@ -73,8 +73,8 @@ static void assert_canary(void)
 static pid_t start_program(const char *const *argv, int *ret_stderr)
 {
 	int pipe_fds[2];
-	int fds[] = { -1, -1, -1 };
-	struct rsm_spawn how = { .argv = argv, .fds = fds, .nfds = 3 };
+	int fds[] = {-1, -1, -1};
+	struct rsm_spawn how = {.argv = argv, .fds = fds, .nfds = 3};
 	pid_t pid;
 
 	assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
@@ -110,8 +110,8 @@ static int wait_program(pid_t pid)
 
 static pid_t start_server(struct vuc *c)
 {
-	const char *const argv[] = { PROGRAM, "--socket-path", sock, "--shared-dir", dir,
-				     "--log-level", "off", NULL };
+	const char *const argv[] = {PROGRAM, "--socket-path", sock,  "--shared-dir",
+				    dir,     "--log-level",   "off", NULL};
 	pid_t pid = start_program(argv, NULL);
 	int ret = -ENOENT;
 
@@ -167,24 +167,27 @@ static void options_are_checked(void **state)
 		int status;
 		const char *says;
 	} cases[] = {
-		{ { PROGRAM, "--help" }, 0, "--shared-dir" },
-		{ { PROGRAM, "--version" }, 0, "runsm-virtiofsd 0." },
-		{ { PROGRAM }, 2, "--shared-dir is missing" },
-		{ { PROGRAM, "--shared-dir", "/tmp" }, 2, "--socket-path and --fd" },
-		{ { PROGRAM, "--shared-dir", "/tmp", "--fd", "3", "--socket-path", "x" }, 2,
-		  "--socket-path and --fd" },
-		{ { PROGRAM, "--no-such-option" }, 2, "no-such-option" },
-		{ { PROGRAM, "argument" }, 2, "'argument' is not an option" },
-		{ { PROGRAM, "--cache", "sometimes" }, 2, "'sometimes'" },
-		{ { PROGRAM, "--log-level", "loud" }, 2, "'loud'" },
-		{ { PROGRAM, "--thread-pool-size", "-1" }, 2, "'-1'" },
-		{ { PROGRAM, "--thread-pool-size", "65" }, 2, "'65'" },
-		{ { PROGRAM, "--fd", "" }, 2, "''" },
-		{ { PROGRAM, "--shared-dir", "/does/not/exist", "--fd", "0" }, 1, "" },
-		{ { PROGRAM, "--shared-dir", "/does/not/exist", "--socket-path", "/tmp/" }, 1,
-		  "/tmp/" },
-		{ { PROGRAM, "--shared-dir", "/tmp", "--socket-path", "/does/not/exist/s" }, 1,
-		  "/does/not/exist" },
+		{{PROGRAM, "--help"}, 0, "--shared-dir"},
+		{{PROGRAM, "--version"}, 0, "runsm-virtiofsd 0."},
+		{{PROGRAM}, 2, "--shared-dir is missing"},
+		{{PROGRAM, "--shared-dir", "/tmp"}, 2, "--socket-path and --fd"},
+		{{PROGRAM, "--shared-dir", "/tmp", "--fd", "3", "--socket-path", "x"},
+		 2,
+		 "--socket-path and --fd"},
+		{{PROGRAM, "--no-such-option"}, 2, "no-such-option"},
+		{{PROGRAM, "argument"}, 2, "'argument' is not an option"},
+		{{PROGRAM, "--cache", "sometimes"}, 2, "'sometimes'"},
+		{{PROGRAM, "--log-level", "loud"}, 2, "'loud'"},
+		{{PROGRAM, "--thread-pool-size", "-1"}, 2, "'-1'"},
+		{{PROGRAM, "--thread-pool-size", "65"}, 2, "'65'"},
+		{{PROGRAM, "--fd", ""}, 2, "''"},
+		{{PROGRAM, "--shared-dir", "/does/not/exist", "--fd", "0"}, 1, ""},
+		{{PROGRAM, "--shared-dir", "/does/not/exist", "--socket-path", "/tmp/"},
+		 1,
+		 "/tmp/"},
+		{{PROGRAM, "--shared-dir", "/tmp", "--socket-path", "/does/not/exist/s"},
+		 1,
+		 "/does/not/exist"},
 	};
 
 	for (size_t i = 0; i < RSM_ARRAY_SIZE(cases); i++) {
@@ -204,8 +207,8 @@ static void options_are_checked(void **state)
 
 static void random_payload(struct vuc *c, uint32_t request, union vhu_payload *p)
 {
-	static const uint64_t edges[] = { 0, 1, 2, 3, 8, 0x100, 0xffff, 0x10000, UINT32_MAX,
-					  1ULL << 63, UINT64_MAX };
+	static const uint64_t edges[] = {0,      1,       2,          3,          8,         0x100,
+					 0xffff, 0x10000, UINT32_MAX, 1ULL << 63, UINT64_MAX};
 	uint8_t *bytes = (uint8_t *)p;
 
 	memset(p, 0, sizeof(*p));
@@ -215,27 +218,27 @@ static void random_payload(struct vuc *c, uint32_t request, union vhu_payload *p
 		memcpy(bytes + 8 * i, &v, sizeof(v));
 	}
 	if (rnd(2)) /* small numbers in both halves: indexes and counts that may be right */
-		p->state = (struct vhu_vring_state){ rnd(3), 1U << rnd(11) };
+		p->state = (struct vhu_vring_state){rnd(3), 1U << rnd(11)};
 	if (request == VHU_SET_MEM_TABLE && rnd(4)) {
 		p->mem.n = rnd(3);
-		p->mem.regions[0] = (struct vhu_mem_region){ VUC_GPA, c->mem_len, (uintptr_t)c->mem,
-							     rnd(2) * 4096 };
+		p->mem.regions[0] = (struct vhu_mem_region){VUC_GPA, c->mem_len, (uintptr_t)c->mem,
+							    rnd(2) * 4096};
 	}
 	if (request == VHU_SET_VRING_ADDR && rnd(4))
-		p->addr = (struct vhu_vring_addr){ .index = rnd(3),
-						   .desc = (uintptr_t)c->mem + rnd(1 << 20),
-						   .avail = (uintptr_t)c->mem + rnd(1 << 20) * 2,
-						   .used = (uintptr_t)c->mem + rnd(1 << 18) * 4 };
+		p->addr = (struct vhu_vring_addr){.index = rnd(3),
+						  .desc = (uintptr_t)c->mem + rnd(1 << 20),
+						  .avail = (uintptr_t)c->mem + rnd(1 << 20) * 2,
+						  .used = (uintptr_t)c->mem + rnd(1 << 18) * 4};
 }
 
 static void random_message(struct vuc *c)
 {
-	static const uint8_t sizes[] = { 0, 4, 8, 8, 8, 12, 16, 40, 40, 72 };
+	static const uint8_t sizes[] = {0, 4, 8, 8, 8, 12, 16, 40, 40, 72};
 	uint32_t request = rnd(8) ? rnd(40) : rnd(UINT32_MAX);
 	uint32_t flags = rnd(8) ? VHU_VERSION | (rnd(2) ? VHU_FLAG_NEED_REPLY : 0) : rnd(64);
 	uint32_t size = sizes[rnd(RSM_ARRAY_SIZE(sizes))];
-	int fds[8] = { c->mem_fd, c->q[0].kick_fd, c->q[1].call_fd, c->mem_fd,
-		       c->mem_fd, c->mem_fd,	   c->mem_fd,	    c->mem_fd };
+	int fds[8] = {c->mem_fd, c->q[0].kick_fd, c->q[1].call_fd, c->mem_fd,
+		      c->mem_fd, c->mem_fd,       c->mem_fd,       c->mem_fd};
 	union vhu_payload p;
 
 	for (unsigned i = 0; i < 8; i++)
@@ -269,9 +272,9 @@ static void random_messages_are_survived(void **state)
 
 static const char *random_name(void)
 {
-	static const char *const names[] = { "a",   "b",	 "c",	       ".",	    "..",
-					     "",    "a/b",	 "../canary",  "/etc",	    "x y",
-					     "\n",  "../../tmp", "..\0canary", "\xff\xfe", "sub" };
+	static const char *const names[] = {"a",  "b",         "c",          ".",        "..",
+					    "",   "a/b",       "../canary",  "/etc",     "x y",
+					    "\n", "../../tmp", "..\0canary", "\xff\xfe", "sub"};
 
 	return names[rnd(RSM_ARRAY_SIZE(names))];
 }
@@ -289,15 +292,15 @@ static uint32_t random_opcode(void)
 
 static void submit_random_request(struct vuc *c, uint16_t slot)
 {
-	static const uint32_t small[] = { 0, 1, 2, 3, 7, 64, 4096, 0x8000, 0x1000000, UINT32_MAX };
+	static const uint32_t small[] = {0, 1, 2, 3, 7, 64, 4096, 0x8000, 0x1000000, UINT32_MAX};
 	uint8_t *out = c->data + (size_t)slot * 8192, *in = out + 4096;
 	uint32_t len = (uint32_t)sizeof(struct fuse_in_header) + rnd(120), cut;
-	struct fuse_in_header h = { .len = rnd(10) ? len : rnd(UINT32_MAX),
-				    .opcode = random_opcode(),
-				    .unique = rnd(1000),
-				    .nodeid = rnd(4) ? 1 + rnd(4) : rnd(UINT32_MAX),
-				    .uid = rnd(3),
-				    .gid = rnd(3) };
+	struct fuse_in_header h = {.len = rnd(10) ? len : rnd(UINT32_MAX),
+				   .opcode = random_opcode(),
+				   .unique = rnd(1000),
+				   .nodeid = rnd(4) ? 1 + rnd(4) : rnd(UINT32_MAX),
+				   .uid = rnd(3),
+				   .gid = rnd(3)};
 	struct vuc_seg outs[3], ins[2];
 	unsigned nout = 0, nin = 0;
 
@@ -308,12 +311,12 @@ static void submit_random_request(struct vuc *c, uint16_t slot)
 		strcpy((char *)out + sizeof(h) + (rnd(2) ? rnd(64) : 0), random_name());
 	for (uint32_t at = 0; at < len && nout < 3; at += cut) {
 		cut = nout == 2 || rnd(2) ? len - at : 1 + rnd(len - at);
-		outs[nout++] = (struct vuc_seg){ out + at, cut };
+		outs[nout++] = (struct vuc_seg){out + at, cut};
 	}
 	if (rnd(10))
-		ins[nin++] = (struct vuc_seg){ in, 1 + rnd(64) };
+		ins[nin++] = (struct vuc_seg){in, 1 + rnd(64)};
 	if (nin && rnd(4))
-		ins[nin++] = (struct vuc_seg){ in + 64, 1 + rnd(4000) };
+		ins[nin++] = (struct vuc_seg){in + 64, 1 + rnd(4000)};
 	vuc_submit(c, 1, slot, outs, nout, ins, nin);
 }
 
@@ -323,14 +326,14 @@ static void init_session(struct vuc *c)
 		struct fuse_in_header h;
 		struct fuse_init_in arg;
 	} *req = (void *)c->data;
-	struct vuc_seg out = { req, sizeof(*req) }, in = { c->data + 4096, 256 };
+	struct vuc_seg out = {req, sizeof(*req)}, in = {c->data + 4096, 256};
 	struct fuse_out_header reply;
 	uint16_t slot;
 	uint32_t len;
 
 	memset(req, 0, sizeof(*req));
-	req->h = (struct fuse_in_header){ .len = sizeof(*req), .opcode = FUSE_INIT, .unique = 1 };
-	req->arg = (struct fuse_init_in){ .major = 7, .minor = 36 };
+	req->h = (struct fuse_in_header){.len = sizeof(*req), .opcode = FUSE_INIT, .unique = 1};
+	req->arg = (struct fuse_init_in){.major = 7, .minor = 36};
 	vuc_submit(c, 1, 0, &out, 1, &in, 1);
 	vuc_kick(c, 1);
 	assert_int_equal(vuc_wait(c, 1, 5000), 0);

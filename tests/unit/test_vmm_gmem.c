@@ -9,11 +9,11 @@ static uint8_t block_a[0x1000], block_b[0x1000];
 
 static struct gmem two_regions(void)
 {
-	struct gmem mem = { 0 };
-	struct gmem_region a = { .gpa = { 0x1000 }, .len = 0x1000, .host = block_a,
-				 .user = 0x7f0000000000, .fd = -1 };
-	struct gmem_region b = { .gpa = { 0x2000 }, .len = 0x1000, .host = block_b,
-				 .user = 0x7e0000000000, .fd = -1 };
+	struct gmem mem = {0};
+	struct gmem_region a = {
+		.gpa = {0x1000}, .len = 0x1000, .host = block_a, .user = 0x7f0000000000, .fd = -1};
+	struct gmem_region b = {
+		.gpa = {0x2000}, .len = 0x1000, .host = block_b, .user = 0x7e0000000000, .fd = -1};
 
 	assert_int_equal(gmem_add(&mem, &a), 0);
 	assert_int_equal(gmem_add(&mem, &b), 0);
@@ -26,24 +26,24 @@ static void pointers_are_given_only_inside_one_region(void **state)
 		uint64_t gpa, len;
 		void *want;
 	} cases[] = {
-		{ 0x1000, 0x1000, block_a },
-		{ 0x1fff, 1, block_a + 0xfff },
-		{ 0x2000, 1, block_b },
-		{ 0x1000, 0, block_a },
-		{ 0x1fff, 2, NULL }, /* spans both */
-		{ 0x1000, 0x1001, NULL },
-		{ 0xfff, 1, NULL },
-		{ 0x3000, 0, NULL },
-		{ 0x3000, 1, NULL },
-		{ 0, 0, NULL },
-		{ 0x1800, UINT64_MAX, NULL }, /* wraps */
-		{ UINT64_MAX, 1, NULL },
-		{ UINT64_MAX, UINT64_MAX, NULL },
+		{0x1000, 0x1000, block_a},
+		{0x1fff, 1, block_a + 0xfff},
+		{0x2000, 1, block_b},
+		{0x1000, 0, block_a},
+		{0x1fff, 2, NULL}, /* spans both */
+		{0x1000, 0x1001, NULL},
+		{0xfff, 1, NULL},
+		{0x3000, 0, NULL},
+		{0x3000, 1, NULL},
+		{0, 0, NULL},
+		{0x1800, UINT64_MAX, NULL}, /* wraps */
+		{UINT64_MAX, 1, NULL},
+		{UINT64_MAX, UINT64_MAX, NULL},
 	};
 	struct gmem mem = two_regions();
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-		assert_ptr_equal(gmem_ptr(&mem, (gpa_t){ cases[i].gpa }, cases[i].len),
+		assert_ptr_equal(gmem_ptr(&mem, (gpa_t){cases[i].gpa}, cases[i].len),
 				 cases[i].want);
 }
 
@@ -62,16 +62,19 @@ static void regions_that_overlap_or_wrap_are_refused(void **state)
 	static const struct {
 		uint64_t gpa, len, user;
 	} bad[] = {
-		{ 0x1fff, 1, 0 },	    { 0, 0x1001, 0 },
-		{ 0, 0x10000, 0 },	    { 0x1000, 0x1000, 0 },
-		{ UINT64_MAX, 2, 0 },	    { 0x10000, UINT64_MAX, 0 },
-		{ 0x10000, 0, 0 },	    { 0x10000, 0x1000, UINT64_MAX - 10 },
+		{0x1fff, 1, 0},     {0, 0x1001, 0},
+		{0, 0x10000, 0},    {0x1000, 0x1000, 0},
+		{UINT64_MAX, 2, 0}, {0x10000, UINT64_MAX, 0},
+		{0x10000, 0, 0},    {0x10000, 0x1000, UINT64_MAX - 10},
 	};
 	struct gmem mem = two_regions();
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		struct gmem_region r = { .gpa = { bad[i].gpa }, .len = bad[i].len, .host = block_a,
-					 .user = bad[i].user, .fd = -1 };
+		struct gmem_region r = {.gpa = {bad[i].gpa},
+					.len = bad[i].len,
+					.host = block_a,
+					.user = bad[i].user,
+					.fd = -1};
 
 		assert_int_equal(gmem_add(&mem, &r), -EINVAL);
 	}
@@ -80,8 +83,8 @@ static void regions_that_overlap_or_wrap_are_refused(void **state)
 
 static void the_table_of_regions_is_bounded(void **state)
 {
-	struct gmem mem = { 0 };
-	struct gmem_region r = { .len = 16, .host = block_a, .fd = -1 };
+	struct gmem mem = {0};
+	struct gmem_region r = {.len = 16, .host = block_a, .fd = -1};
 
 	for (unsigned i = 0; i < GMEM_REGIONS_MAX; i++) {
 		r.gpa.v = i * 16;
@@ -91,7 +94,7 @@ static void the_table_of_regions_is_bounded(void **state)
 	assert_int_equal(gmem_add(&mem, &r), -ENOSPC);
 	gmem_clear(&mem);
 	assert_int_equal(mem.n, 0);
-	assert_null(gmem_ptr(&mem, (gpa_t){ 0 }, 1));
+	assert_null(gmem_ptr(&mem, (gpa_t){0}, 1));
 }
 
 int main(void)

@@ -27,15 +27,15 @@ static void echo_kick(void *cookie, int fd, uint32_t events)
 	struct echo *e = cookie;
 	struct virtq *vq = &e->d.vq[0];
 	struct iovec iov[VIRTQ_SEGS_MAX];
-	struct virtq_req r = { .iov = iov };
+	struct virtq_req r = {.iov = iov};
 	int n;
 
 	virtq_clear_kick(vq);
 	do {
 		while ((n = virtq_pop(vq, &r)) > 0) {
-			size_t len = virtq_iov_write(virtq_in(&r), r.nin, 0,
-						     virtq_out(&r)[0].iov_base,
-						     virtq_out(&r)[0].iov_len);
+			size_t len =
+				virtq_iov_write(virtq_in(&r), r.nin, 0, virtq_out(&r)[0].iov_base,
+						virtq_out(&r)[0].iov_len);
 
 			virtq_push(vq, r.head, (uint32_t)len);
 		}
@@ -165,7 +165,7 @@ static void start(struct bench *b)
 
 static void echo_one(struct bench *b, const char *text)
 {
-	struct vuc_seg out = { b->c.data, 8 }, in = { b->c.data + 64, 16 };
+	struct vuc_seg out = {b->c.data, 8}, in = {b->c.data + 64, 16};
 	uint16_t slot;
 	uint32_t len;
 
@@ -251,17 +251,17 @@ static void new_call_fd_gets_the_interrupt_the_old_one_may_have_missed(void **st
 static void configuration_space_is_read_within_its_bounds(void **state)
 {
 	struct bench *b = *state;
-	struct vhu_config c = { .offset = 2, .size = 4 };
+	struct vhu_config c = {.offset = 2, .size = 4};
 
-	assert_int_equal(vuc_call(&b->c, VHU_GET_CONFIG, &c, VHU_CONFIG_HEAD + 4, &c,
-				  VHU_CONFIG_HEAD + 4),
-			 0);
+	assert_int_equal(
+		vuc_call(&b->c, VHU_GET_CONFIG, &c, VHU_CONFIG_HEAD + 4, &c, VHU_CONFIG_HEAD + 4),
+		0);
 	assert_memory_equal(c.region, "2345", 4);
-	c = (struct vhu_config){ .offset = 5, .size = 4 };
+	c = (struct vhu_config){.offset = 5, .size = 4};
 	assert_int_equal(vuc_call(&b->c, VHU_GET_CONFIG, &c, VHU_CONFIG_HEAD + 4, &c, 0), 0);
-	c = (struct vhu_config){ .offset = UINT32_MAX, .size = 2 };
+	c = (struct vhu_config){.offset = UINT32_MAX, .size = 2};
 	assert_int_equal(vuc_call(&b->c, VHU_GET_CONFIG, &c, VHU_CONFIG_HEAD + 2, &c, 0), 0);
-	c = (struct vhu_config){ .offset = 0, .size = UINT32_MAX };
+	c = (struct vhu_config){.offset = 0, .size = UINT32_MAX};
 	assert_int_equal(vuc_call(&b->c, VHU_GET_CONFIG, &c, VHU_CONFIG_HEAD, &c, 0), 0);
 }
 
@@ -271,8 +271,8 @@ static void unsupported_request_is_refused_and_the_connection_lives(void **state
 	uint64_t answer = 0;
 
 	start(b);
-	assert_int_equal(vuc_send(&b->c, VHU_SET_BACKEND_REQ_FD,
-				  VHU_VERSION | VHU_FLAG_NEED_REPLY, NULL, 0, NULL, 0),
+	assert_int_equal(vuc_send(&b->c, VHU_SET_BACKEND_REQ_FD, VHU_VERSION | VHU_FLAG_NEED_REPLY,
+				  NULL, 0, NULL, 0),
 			 0);
 	assert_int_equal(vuc_recv(&b->c, NULL, &answer, sizeof(answer)), sizeof(answer));
 	assert_int_not_equal(answer, 0);
@@ -298,7 +298,7 @@ static void broken_ring_is_reported_and_the_connection_lives(void **state)
 	struct bench *b = *state;
 	uint64_t index = 0, n;
 	int fd = eventfd(0, 0);
-	struct vuc_seg out = { b->c.data, 8 };
+	struct vuc_seg out = {b->c.data, 8};
 
 	rsm_log_to(-1, RSM_LOG_TEXT, false);
 	start(b);
@@ -323,57 +323,61 @@ struct bad {
 	unsigned nfds;
 };
 
-#define BAD(req, len, ...) VHU_##req, VHU_VERSION, len, { __VA_ARGS__ }
+#define BAD(req, len, ...)                                                                         \
+	VHU_##req, VHU_VERSION, len,                                                               \
+	{                                                                                          \
+		__VA_ARGS__                                                                        \
+	}
 
 static const struct bad bad_messages[] = {
-	{ "unknown request", 200, VHU_VERSION, 0, { 0 }, 0 },
-	{ "request 0", 0, VHU_VERSION, 0, { 0 }, 0 },
-	{ "huge request number", UINT32_MAX, VHU_VERSION, 0, { 0 }, 0 },
-	{ "wrong version", VHU_GET_FEATURES, 2, 0, { 0 }, 0 },
-	{ "a reply", VHU_GET_FEATURES, VHU_VERSION | VHU_FLAG_REPLY, 0, { 0 }, 0 },
-	{ "payload where none belongs", BAD(GET_FEATURES, 8, .u64 = 0), 0 },
-	{ "too short", BAD(SET_FEATURES, 4, .u64 = 0), 0 },
-	{ "too long", BAD(SET_FEATURES, 16, .u64 = 0), 0 },
-	{ "size beyond any message", BAD(SET_FEATURES, UINT32_MAX, .u64 = 0), 0 },
-	{ "unoffered feature", BAD(SET_FEATURES, 8, .u64 = 1ULL << 63), 0 },
-	{ "unoffered protocol feature", BAD(SET_PROTOCOL_FEATURES, 8, .u64 = 1ULL << 40), 0 },
-	{ "fd where none belongs", BAD(SET_FEATURES, 8, .u64 = 0), 1 },
-	{ "queue out of range", BAD(SET_VRING_NUM, 8, .state = { 2, 128 }), 0 },
-	{ "queue far out of range", BAD(SET_VRING_BASE, 8, .state = { UINT32_MAX, 0 }), 0 },
-	{ "queue size 0", BAD(SET_VRING_NUM, 8, .state = { 0, 0 }), 0 },
-	{ "queue size no power of two", BAD(SET_VRING_NUM, 8, .state = { 0, 100 }), 0 },
-	{ "queue size too great", BAD(SET_VRING_NUM, 8, .state = { 0, 2048 }), 0 },
-	{ "queue size beyond 16 bits", BAD(SET_VRING_NUM, 8, .state = { 0, 0x10000 }), 0 },
-	{ "ring index beyond 16 bits", BAD(SET_VRING_BASE, 8, .state = { 0, 0x10000 }), 0 },
-	{ "ring address of no queue", BAD(SET_VRING_ADDR, 40, .addr = { .index = 9 }), 0 },
-	{ "dirty logging", BAD(SET_VRING_ADDR, 40, .addr = { .flags = VHU_VRING_F_LOG }), 0 },
-	{ "base of no queue", BAD(GET_VRING_BASE, 8, .state = { 7, 0 }), 0 },
-	{ "kick of no queue", BAD(SET_VRING_KICK, 8, .u64 = 9), 1 },
-	{ "kick without its fd", BAD(SET_VRING_KICK, 8, .u64 = 0), 0 },
-	{ "polled queue", BAD(SET_VRING_KICK, 8, .u64 = VHU_VRING_NOFD), 0 },
-	{ "call with fd and without", BAD(SET_VRING_CALL, 8, .u64 = VHU_VRING_NOFD), 1 },
-	{ "call with unknown flags", BAD(SET_VRING_CALL, 8, .u64 = 1ULL << 32), 1 },
-	{ "call with two fds", BAD(SET_VRING_CALL, 8, .u64 = 0), 2 },
-	{ "enable by 2", BAD(SET_VRING_ENABLE, 8, .state = { 0, 2 }), 0 },
-	{ "enable no queue", BAD(SET_VRING_ENABLE, 8, .state = { 2, 1 }), 0 },
-	{ "memory table cut short", BAD(SET_MEM_TABLE, 16, .mem = { .n = 1 }), 1 },
-	{ "memory table with too few fds", BAD(SET_MEM_TABLE, 72, .mem = { .n = 2 }), 1 },
-	{ "memory table with too many regions", BAD(SET_MEM_TABLE, 264, .mem = { .n = 9 }), 8 },
-	{ "memory table with regions without number", BAD(SET_MEM_TABLE, 8,
-							   .mem = { .n = UINT32_MAX }), 0 },
-	{ "empty memory region", BAD(SET_MEM_TABLE, 40, .mem = { .n = 1 }), 1 },
-	{ "memory region beyond its file", BAD(SET_MEM_TABLE, 40,
-			.mem = { .n = 1, .regions = { { 0, MEM + 1, 0, 0 } } }), 1 },
-	{ "memory region that wraps", BAD(SET_MEM_TABLE, 40,
-			.mem = { .n = 1, .regions = { { 0, 4096, 0, UINT64_MAX - 100 } } }), 1 },
-	{ "memory region at the end of time", BAD(SET_MEM_TABLE, 40,
-			.mem = { .n = 1, .regions = { { UINT64_MAX, 4096, 0, 0 } } }), 1 },
-	{ "overlapping memory regions", BAD(SET_MEM_TABLE, 72,
-			.mem = { .n = 2, .regions = { { 0, 8192, 0, 0 },
-						      { 4096, 4096, 0, 0 } } }), 2 },
-	{ "config write", BAD(SET_CONFIG, 16, .config = { .size = 4 }), 0 },
-	{ "config write beyond the message", BAD(SET_CONFIG, 16, .config = { .size = 8 }), 0 },
-	{ "config without its head", BAD(GET_CONFIG, 8, .config = { .size = 4 }), 0 },
+	{"unknown request", 200, VHU_VERSION, 0, {0}, 0},
+	{"request 0", 0, VHU_VERSION, 0, {0}, 0},
+	{"huge request number", UINT32_MAX, VHU_VERSION, 0, {0}, 0},
+	{"wrong version", VHU_GET_FEATURES, 2, 0, {0}, 0},
+	{"a reply", VHU_GET_FEATURES, VHU_VERSION | VHU_FLAG_REPLY, 0, {0}, 0},
+	{"payload where none belongs", BAD(GET_FEATURES, 8, .u64 = 0), 0},
+	{"too short", BAD(SET_FEATURES, 4, .u64 = 0), 0},
+	{"too long", BAD(SET_FEATURES, 16, .u64 = 0), 0},
+	{"size beyond any message", BAD(SET_FEATURES, UINT32_MAX, .u64 = 0), 0},
+	{"unoffered feature", BAD(SET_FEATURES, 8, .u64 = 1ULL << 63), 0},
+	{"unoffered protocol feature", BAD(SET_PROTOCOL_FEATURES, 8, .u64 = 1ULL << 40), 0},
+	{"fd where none belongs", BAD(SET_FEATURES, 8, .u64 = 0), 1},
+	{"queue out of range", BAD(SET_VRING_NUM, 8, .state = {2, 128}), 0},
+	{"queue far out of range", BAD(SET_VRING_BASE, 8, .state = {UINT32_MAX, 0}), 0},
+	{"queue size 0", BAD(SET_VRING_NUM, 8, .state = {0, 0}), 0},
+	{"queue size no power of two", BAD(SET_VRING_NUM, 8, .state = {0, 100}), 0},
+	{"queue size too great", BAD(SET_VRING_NUM, 8, .state = {0, 2048}), 0},
+	{"queue size beyond 16 bits", BAD(SET_VRING_NUM, 8, .state = {0, 0x10000}), 0},
+	{"ring index beyond 16 bits", BAD(SET_VRING_BASE, 8, .state = {0, 0x10000}), 0},
+	{"ring address of no queue", BAD(SET_VRING_ADDR, 40, .addr = {.index = 9}), 0},
+	{"dirty logging", BAD(SET_VRING_ADDR, 40, .addr = {.flags = VHU_VRING_F_LOG}), 0},
+	{"base of no queue", BAD(GET_VRING_BASE, 8, .state = {7, 0}), 0},
+	{"kick of no queue", BAD(SET_VRING_KICK, 8, .u64 = 9), 1},
+	{"kick without its fd", BAD(SET_VRING_KICK, 8, .u64 = 0), 0},
+	{"polled queue", BAD(SET_VRING_KICK, 8, .u64 = VHU_VRING_NOFD), 0},
+	{"call with fd and without", BAD(SET_VRING_CALL, 8, .u64 = VHU_VRING_NOFD), 1},
+	{"call with unknown flags", BAD(SET_VRING_CALL, 8, .u64 = 1ULL << 32), 1},
+	{"call with two fds", BAD(SET_VRING_CALL, 8, .u64 = 0), 2},
+	{"enable by 2", BAD(SET_VRING_ENABLE, 8, .state = {0, 2}), 0},
+	{"enable no queue", BAD(SET_VRING_ENABLE, 8, .state = {2, 1}), 0},
+	{"memory table cut short", BAD(SET_MEM_TABLE, 16, .mem = {.n = 1}), 1},
+	{"memory table with too few fds", BAD(SET_MEM_TABLE, 72, .mem = {.n = 2}), 1},
+	{"memory table with too many regions", BAD(SET_MEM_TABLE, 264, .mem = {.n = 9}), 8},
+	{"memory table with regions without number",
+	 BAD(SET_MEM_TABLE, 8, .mem = {.n = UINT32_MAX}), 0},
+	{"empty memory region", BAD(SET_MEM_TABLE, 40, .mem = {.n = 1}), 1},
+	{"memory region beyond its file",
+	 BAD(SET_MEM_TABLE, 40, .mem = {.n = 1, .regions = {{0, MEM + 1, 0, 0}}}), 1},
+	{"memory region that wraps",
+	 BAD(SET_MEM_TABLE, 40, .mem = {.n = 1, .regions = {{0, 4096, 0, UINT64_MAX - 100}}}), 1},
+	{"memory region at the end of time",
+	 BAD(SET_MEM_TABLE, 40, .mem = {.n = 1, .regions = {{UINT64_MAX, 4096, 0, 0}}}), 1},
+	{"overlapping memory regions",
+	 BAD(SET_MEM_TABLE, 72, .mem = {.n = 2, .regions = {{0, 8192, 0, 0}, {4096, 4096, 0, 0}}}),
+	 2},
+	{"config write", BAD(SET_CONFIG, 16, .config = {.size = 4}), 0},
+	{"config write beyond the message", BAD(SET_CONFIG, 16, .config = {.size = 8}), 0},
+	{"config without its head", BAD(GET_CONFIG, 8, .config = {.size = 4}), 0},
 };
 
 static void malformed_messages_close_the_connection(void **state)
@@ -388,8 +392,8 @@ static void malformed_messages_close_the_connection(void **state)
 		start(b);
 		for (unsigned j = 0; j < 8; j++)
 			fds[j] = b->c.mem_fd;
-		assert_int_equal(vuc_send(&b->c, m->request, m->flags, &m->p, m->size, fds, m->nfds),
-				 0);
+		assert_int_equal(
+			vuc_send(&b->c, m->request, m->flags, &m->p, m->size, fds, m->nfds), 0);
 		/* UINT32_MAX: the back end gives up at the header, and may do so while we write */
 		if (vuc_recv(&b->c, NULL, &answer, sizeof(answer)) != -ECONNRESET)
 			fail_msg("\"%s\" was taken", m->what);
@@ -414,7 +418,7 @@ static void hang_up_within_a_message_is_an_error(void **state)
 static void message_in_small_pieces_is_put_together(void **state)
 {
 	struct bench *b = *state;
-	uint32_t msg[] = { VHU_GET_VRING_BASE, VHU_VERSION, 8, 1, 0 };
+	uint32_t msg[] = {VHU_GET_VRING_BASE, VHU_VERSION, 8, 1, 0};
 	struct vhu_vring_state s;
 
 	for (size_t i = 0; i < sizeof(msg); i++) {
@@ -428,7 +432,7 @@ static void message_in_small_pieces_is_put_together(void **state)
 static void two_messages_in_one_piece_are_both_served(void **state)
 {
 	struct bench *b = *state;
-	uint32_t msg[] = { VHU_GET_QUEUE_NUM, VHU_VERSION, 0, VHU_GET_FEATURES, VHU_VERSION, 0 };
+	uint32_t msg[] = {VHU_GET_QUEUE_NUM, VHU_VERSION, 0, VHU_GET_FEATURES, VHU_VERSION, 0};
 	uint64_t answer;
 
 	assert_int_equal(write(b->c.sock, msg, sizeof(msg)), sizeof(msg));

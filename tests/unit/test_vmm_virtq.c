@@ -14,8 +14,8 @@
 #define DATA   0x4000U /* offset of buffers */
 #define TABLES 0x8000U /* offset of indirect tables */
 
-#define NEXT	 VRING_DESC_F_NEXT
-#define WRITE	 VRING_DESC_F_WRITE
+#define NEXT     VRING_DESC_F_NEXT
+#define WRITE    VRING_DESC_F_WRITE
 #define INDIRECT VRING_DESC_F_INDIRECT
 
 static uint8_t ram[RAM] __attribute__((aligned(4096)));
@@ -26,21 +26,21 @@ static struct virtq_req req;
 
 static int setup(void **state)
 {
-	struct gmem_region r = { .gpa = { BASE }, .len = RAM, .host = ram, .fd = -1 };
-	struct vring_desc valid = { .addr = BASE + DATA, .len = 1 };
+	struct gmem_region r = {.gpa = {BASE}, .len = RAM, .host = ram, .fd = -1};
+	struct vring_desc valid = {.addr = BASE + DATA, .len = 1};
 
 	memset(ram, 0, sizeof(ram));
 	memset(&mem, 0, sizeof(mem));
-	vq = (struct virtq){ .kick_fd = eventfd(0, EFD_NONBLOCK), .call_fd = eventfd(0, EFD_NONBLOCK),
-			     .indirect = true };
-	req = (struct virtq_req){ .iov = iov };
+	vq = (struct virtq){.kick_fd = eventfd(0, EFD_NONBLOCK),
+			    .call_fd = eventfd(0, EFD_NONBLOCK),
+			    .indirect = true};
+	req = (struct virtq_req){.iov = iov};
 	/* valid descriptors everywhere, so that only what a test breaks is broken */
 	for (unsigned i = 0; i < 0x1000; i += sizeof(valid)) {
 		memcpy(ram + i, &valid, sizeof(valid));
 		memcpy(ram + TABLES + i, &valid, sizeof(valid));
 	}
-	return gmem_add(&mem, &r) ||
-	       virtq_map(&vq, &mem, SIZE, ram, ram + 0x1000, ram + 0x2000);
+	return gmem_add(&mem, &r) || virtq_map(&vq, &mem, SIZE, ram, ram + 0x1000, ram + 0x2000);
 }
 
 static int teardown(void **state)
@@ -53,7 +53,7 @@ static int teardown(void **state)
 static void put(struct vring_desc *table, unsigned i, uint64_t addr, uint32_t len, uint16_t flags,
 		uint16_t next)
 {
-	table[i] = (struct vring_desc){ .addr = addr, .len = len, .flags = flags, .next = next };
+	table[i] = (struct vring_desc){.addr = addr, .len = len, .flags = flags, .next = next};
 }
 
 static void desc(unsigned i, uint64_t offset, uint32_t len, uint16_t flags, uint16_t next)
@@ -134,13 +134,13 @@ static void buffer_outside_guest_memory_is_rejected(void **state)
 		uint64_t addr;
 		uint32_t len;
 	} cases[] = {
-		{ 0, 1 },
-		{ BASE - 1, 2 },
-		{ BASE + RAM, 1 },
-		{ BASE + RAM - 1, 2 },
-		{ BASE, UINT32_MAX },
-		{ UINT64_MAX, 1 },
-		{ UINT64_MAX - 3, 8 },
+		{0, 1},
+		{BASE - 1, 2},
+		{BASE + RAM, 1},
+		{BASE + RAM - 1, 2},
+		{BASE, UINT32_MAX},
+		{UINT64_MAX, 1},
+		{UINT64_MAX - 3, 8},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -234,14 +234,14 @@ static void bad_indirect_descriptor_is_rejected(void **state)
 		uint32_t len;
 		uint16_t flags;
 	} cases[] = {
-		{ "empty", BASE + TABLES, 0, INDIRECT },
-		{ "no multiple of 16", BASE + TABLES, 24, INDIRECT },
-		{ "shorter than one entry", BASE + TABLES, 15, INDIRECT },
-		{ "goes on", BASE + TABLES, 16, INDIRECT | NEXT },
-		{ "outside", BASE + RAM, 16, INDIRECT },
-		{ "partly outside", BASE + RAM - 16, 32, INDIRECT },
-		{ "wraps", UINT64_MAX - 15, 32, INDIRECT },
-		{ "huge", BASE, UINT32_MAX & ~15U, INDIRECT },
+		{"empty", BASE + TABLES, 0, INDIRECT},
+		{"no multiple of 16", BASE + TABLES, 24, INDIRECT},
+		{"shorter than one entry", BASE + TABLES, 15, INDIRECT},
+		{"goes on", BASE + TABLES, 16, INDIRECT | NEXT},
+		{"outside", BASE + RAM, 16, INDIRECT},
+		{"partly outside", BASE + RAM - 16, 32, INDIRECT},
+		{"wraps", UINT64_MAX - 15, 32, INDIRECT},
+		{"huge", BASE, UINT32_MAX & ~15U, INDIRECT},
 	};
 
 	put(table_at(TABLES), 0, BASE + DATA, 8, 0, 0);
@@ -306,7 +306,7 @@ static void chain_that_is_too_long_is_rejected(void **state)
 
 static void rings_of_bad_size_place_or_alignment_are_refused(void **state)
 {
-	static const uint16_t sizes[] = { 0, 3, 24, 2048, 0x8000 };
+	static const uint16_t sizes[] = {0, 3, 24, 2048, 0x8000};
 
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
 		assert_int_equal(virtq_map(&vq, &mem, sizes[i], ram, ram + 0x1000, ram + 0x2000),
@@ -316,7 +316,7 @@ static void rings_of_bad_size_place_or_alignment_are_refused(void **state)
 	assert_int_equal(virtq_map(&vq, &mem, SIZE, ram, ram + 0x1000, ram + 0x2002), -EINVAL);
 	/* what gmem_ptr() answers for a ring outside RAM, or one that only begins inside */
 	assert_int_equal(virtq_map(&vq, &mem, SIZE,
-				   gmem_ptr(&mem, (gpa_t){ BASE + RAM - 16 }, virtq_desc_bytes(SIZE)),
+				   gmem_ptr(&mem, (gpa_t){BASE + RAM - 16}, virtq_desc_bytes(SIZE)),
 				   ram + 0x1000, ram + 0x2000),
 			 -EINVAL);
 }
@@ -331,7 +331,7 @@ static void ring_parts_have_the_sizes_of_the_spec(void **state)
 
 static void unconfigured_queue_is_empty(void **state)
 {
-	struct virtq none = { .kick_fd = -1, .call_fd = -1 };
+	struct virtq none = {.kick_fd = -1, .call_fd = -1};
 
 	assert_int_equal(virtq_pop(&none, &req), 0);
 	assert_false(virtq_pending(&none));
@@ -469,8 +469,8 @@ static void chain_can_be_resolved_again_by_its_head(void **state)
 
 static void segment_helpers_are_bounded_by_the_chain(void **state)
 {
-	char a[4] = "abcd", b[3] = "efg", buf[16] = { 0 };
-	struct iovec v[] = { { a, 4 }, { NULL, 0 }, { b, 3 } };
+	char a[4] = "abcd", b[3] = "efg", buf[16] = {0};
+	struct iovec v[] = {{a, 4}, {NULL, 0}, {b, 3}};
 
 	assert_int_equal(virtq_iov_len(v, 3), 7);
 	assert_int_equal(virtq_iov_read(v, 3, 2, buf, sizeof(buf)), 5);
