@@ -10,7 +10,7 @@
  * on another CPU finds us awake. As in KVM's halt polling the time grows while sleeps turn out
  * shorter than the longest linger, and is cut to nothing by a longer one, so that an idle guest
  * costs nothing. When sched_yield() comes back late, others need the CPU and a wake-up would have
- * been faster: no lingering for ten times what was lost.
+ * been faster: no lingering for fifty times what was lost, so that at most 2 % can be.
  *
  * Whether the driver shares our CPU (batch). If it does, interrupting it makes it run at once, so
  * replies are collected and it is interrupted once; if not, it is interrupted at the first reply
@@ -29,14 +29,15 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
-#define LINGER_FIRST_NS 10000ULL
-#define LINGER_MAX_NS   100000ULL
-#define YIELD_LATE_NS   50000ULL
-#define BATCH_SCORE_MAX 4
+#define LINGER_FIRST_NS   10000ULL
+#define LINGER_MAX_NS     100000ULL
+#define YIELD_LATE_NS     50000ULL
+#define LINGER_OFF_FACTOR 50
+#define BATCH_SCORE_MAX   4
 /* Interrupt the driver at the latest after so long in a batch. */
-#define BATCH_NS        50000ULL
+#define BATCH_NS          50000ULL
 /* Requests that take longer on average are handed to helpers while others wait behind them. */
-#define SLOW_NS         60000ULL
+#define SLOW_NS           60000ULL
 
 ssize_t vfs_serve(struct vfs_queue *q, const struct virtq_req *req, uint64_t id)
 {
@@ -142,7 +143,7 @@ static bool linger(struct vfs_queue *q, uint64_t begin)
 			return true;
 		now = rsm_now_ns();
 		if (now - last > YIELD_LATE_NS) {
-			q->linger_off_until = now + 10 * (now - last);
+			q->linger_off_until = now + LINGER_OFF_FACTOR * (now - last);
 			return false;
 		}
 		last = now;
