@@ -7,36 +7,14 @@
 #include "base/io.h"
 #include "base/math.h"
 #include "runtime/cmd.h"
+#include "runtime/settings.h"
 
-#include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
-#define AGENT     "runsm-agent"
-#define GUEST_DIR "/var/lib/runsm/guest"
-
-/* Beside this executable, else where it is installed. */
-static int find_agent(char ret[PATH_MAX], struct rsm_error *err)
-{
-	char self[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	const char *slash;
-
-	if (n > 0) {
-		self[n] = '\0';
-		slash = strrchr(self, '/');
-		if (rsm_format(ret, PATH_MAX, "%.*s/%s", (int)(slash - self), self, AGENT) == 0 &&
-		    access(ret, R_OK) == 0)
-			return 0;
-	}
-	if (rsm_format(ret, PATH_MAX, "%s/%s", RUNSM_LIBEXECDIR, AGENT) == 0 &&
-	    access(ret, R_OK) == 0)
-		return 0;
-	return rsm_fail(err, ENOENT, "%s is neither beside runsm nor in %s", AGENT,
-			RUNSM_LIBEXECDIR);
-}
+#define AGENT "runsm-agent"
 
 /* ---------------------------------------------------------------- runsm guest build */
 
@@ -102,7 +80,7 @@ static int guest_build(const void *opts, const char *guest_dir, struct rsm_error
 	int r = check_build_opts(o, err);
 
 	if (r == 0)
-		r = find_agent(agent, err);
+		r = find_helper(AGENT, agent, err);
 	if (r < 0)
 		return r;
 	how.agent = agent;
@@ -217,7 +195,7 @@ static int run(const struct cmd_env *env, const void *unused, int argc, char **a
 		struct info_opts info;
 	} opts = {0};
 	const struct part *part = NULL;
-	const char *guest_dir;
+	struct settings settings;
 	bool help = false;
 	int r;
 
@@ -240,8 +218,8 @@ static int run(const struct cmd_env *env, const void *unused, int argc, char **a
 	}
 	if (argc > 0)
 		return rsm_fail(err, EINVAL, "\"guest %s\" takes no arguments", part->name);
-	guest_dir = getenv("RUNSM_GUEST_DIR");
-	return part->run(&opts, guest_dir && *guest_dir ? guest_dir : GUEST_DIR, err);
+	r = settings_load(SETTINGS_FILE, &settings, err);
+	return r < 0 ? r : part->run(&opts, settings.guest_dir, err);
 }
 
 const struct cmd_verb cmd_guest = {
