@@ -246,9 +246,7 @@ static void wait_done(void *cookie, const ProtobufCMessage *reply, const struct 
 	if (s->ended)
 		return;
 	if (!reply && p == s->init) {
-		/* Without the agent there is a better story, see agent_closed(). */
-		if (s->agent)
-			sandbox_fail(s, err);
+		sandbox_call_failed(s, err);
 		return;
 	}
 	p->ended = true;

@@ -155,6 +155,23 @@ static void agent_closed(void *cookie, struct ttrpc_conn *conn, int error)
 
 static const struct ttrpc_server agent_server = {.closed = agent_closed};
 
+static void call_failed(void *cookie)
+{
+	struct sandbox *s = cookie;
+
+	s->call_timer = NULL;
+	if (s->agent)
+		sandbox_fail(s, &s->call_error);
+}
+
+void sandbox_call_failed(struct sandbox *s, const struct rsm_error *err)
+{
+	if (s->ended || s->call_timer)
+		return;
+	s->call_error = *err;
+	(void)rsm_loop_timer(s->loop, 0, call_failed, s, &s->call_timer);
+}
+
 static void created(void *cookie, const ProtobufCMessage *reply, const struct rsm_error *err)
 {
 	const Runsm__CreateContainerResponse *answer = (const void *)reply;
@@ -163,8 +180,7 @@ static void created(void *cookie, const ProtobufCMessage *reply, const struct rs
 	if (s->ended)
 		return;
 	if (!reply) {
-		if (s->agent)
-			sandbox_fail(s, err);
+		sandbox_call_failed(s, err);
 		return;
 	}
 	rsm_loop_remove(s->boot_timer);
@@ -351,6 +367,7 @@ void sandbox_free(struct sandbox *s)
 	console_free(s->console);
 	rsm_loop_remove(s->boot_timer);
 	rsm_loop_remove(s->lost_timer);
+	rsm_loop_remove(s->call_timer);
 	rsm_loop_remove(s->settle);
 	rsm_close(&s->tty_fd);
 	rsm_close(&s->sync_fd);

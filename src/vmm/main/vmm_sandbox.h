@@ -112,12 +112,12 @@ struct sandbox {
 	struct console *console;
 	struct ttrpc_conn *agent;
 	struct stdio_relay *agent_relay;
-	struct rsm_source *listen_source, *boot_timer, *lost_timer, *settle;
+	struct rsm_source *listen_source, *boot_timer, *lost_timer, *call_timer, *settle;
 	LIST_HEAD(, process) processes;
 	LIST_HEAD(, client) clients;
 	struct process *init;
 	int tty_fd; /* slave of the host pty, or the caller's terminal; -1 if there is none */
-	struct rsm_error failure;
+	struct rsm_error failure, call_error;
 	bool ended;
 };
 
@@ -137,6 +137,10 @@ void sandbox_free(struct sandbox *s);
 
 /* The VM cannot go on: report why and end. @err: as for a person */
 void sandbox_fail(struct sandbox *s, const struct rsm_error *err);
+
+/* A call that the sandbox depends on failed: that is the reason, unless it failed because the
+ * connection broke, for which the machine has a better one. Decided when the loop comes round. */
+void sandbox_call_failed(struct sandbox *s, const struct rsm_error *err);
 
 /* Init has ended and was reported: end with its status. */
 void sandbox_end(struct sandbox *s);
