@@ -2,7 +2,7 @@
 /*
  * The probe's guest: 64-bit mode, ring 0, identity-mapped. Position-independent.
  *
- * Before each step it tells the host which one comes, so that the host knows what failed. Nothing
+ * Before each step it says which one comes, so that the host knows what failed. Nothing
  * but int3 has a handler: any other exception ends in a triple fault.
  *
  * In: %edi is not zero if XSAVE may be tried.
@@ -16,17 +16,22 @@
 	.code64
 
 	.macro step number
+	movb $\number, PROBE_STEP
+	.endm
+
+	.macro tell number
+	step \number
 	movb $\number, %al
 	outb %al, $PROBE_PORT
 	.endm
 
 probe_guest_start:
 	movl $PROBE_LOOP_ROUNDS, %ebx
-1:	step PROBE_STEP_LOOP
+1:	tell PROBE_STEP_LOOP
 	movl $PROBE_LOOP_COUNT, %ecx
 2:	decl %ecx
 	jnz 2b
-	step PROBE_STEP_LOOP_END
+	tell PROBE_STEP_LOOP_END
 	decl %ebx
 	jnz 1b
 
@@ -54,7 +59,7 @@ probe_guest_start:
 	int3
 	cmpl $1, %ebp
 	jne fail
-	step PROBE_STEP_DONE
+	tell PROBE_STEP_DONE
 fail:	hlt
 	jmp fail
 

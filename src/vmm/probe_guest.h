@@ -3,7 +3,8 @@
 #ifndef RSM_VMM_PROBE_GUEST_H
 #define RSM_VMM_PROBE_GUEST_H
 
-/* The guest writes the number of the step it is about to do to this port. */
+/* The guest leaves its step at PROBE_STEP, and writes it here where the host has to look at a clock:
+ * exits are dear on the slowest machines that are still usable. */
 #define PROBE_PORT 0x10
 
 #define PROBE_STEP_LOOP       1 /* timed up to the next step; PROBE_LOOP_ROUNDS times */
@@ -13,7 +14,7 @@
 #define PROBE_STEP_INT3       5
 #define PROBE_STEP_DONE       6
 
-#define PROBE_LOOP_ROUNDS 3
+#define PROBE_LOOP_ROUNDS 2
 #define PROBE_LOOP_COUNT  1500 /* iterations of 2 instructions */
 
 /* Guest-physical layout, all within the first PROBE_MEM_SIZE bytes. */
@@ -21,6 +22,7 @@
 #define PROBE_PML4     0x1000
 #define PROBE_PDPT     0x2000
 #define PROBE_PD       0x3000
+#define PROBE_STEP     0x0800
 #define PROBE_GDT      0x4000
 #define PROBE_IDT      0x4100
 #define PROBE_XSAVE    0x5000

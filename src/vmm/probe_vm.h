@@ -7,11 +7,13 @@
 
 /**
  * struct probe_run - What is known of a run, in memory shared by the child and its parent
- * @step:	PROBE_STEP_* the guest announced last, 0 before the first
+ * @step:	PROBE_STEP_* of the guest, 0 before the first
  * @what:	host call that failed, or NULL (a string constant: both processes are one program)
  * @error:	positive errno of @what
  * @exit_reason: KVM_EXIT_* that ended the guest
  * @best_ns:	shortest time of the timed loop
+ * @clock_ns:	resolution of the clock
+ * @done:	the run came to its end; atomic
  */
 struct probe_run {
 	uint32_t step;
@@ -19,9 +21,12 @@ struct probe_run {
 	int error;
 	uint32_t exit_reason;
 	uint64_t best_ns;
+	uint64_t clock_ns;
+	bool done;
 };
 
-/* Run the guest on @kvm, filling @run as it goes. Async-signal-safe: called in a forked child. */
+/* Run the guest on @kvm, filling @run as it goes. Async-signal-safe: called in a forked
+ * child. */
 void probe_vm_run(int kvm, struct probe_run *run);
 
 /* Turn what was seen into a verdict. @killed: the time was up. */
