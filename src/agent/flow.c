@@ -12,7 +12,7 @@
 /**
  * struct flow - Owner: the loop's thread
  * @buf:	[@at, @len) was read and not yet written
- * @limit:	of @taken: after that many bytes a drain is over
+ * @limit:	of @given: after that many bytes a drain is over
  * @empty:	the last read found nothing
  */
 struct flow {
@@ -73,7 +73,7 @@ static int give(struct flow *f)
 
 static bool drained(const struct flow *f)
 {
-	return f->draining && f->at == f->len && (f->empty || f->taken >= f->limit);
+	return f->draining && (f->given >= f->limit || (f->empty && f->at == f->len));
 }
 
 /* Watch for what the flow waits for: room if it has bytes, bytes if it has none. */

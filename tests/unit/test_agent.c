@@ -452,6 +452,42 @@ static void host_that_does_not_read_holds_the_process_back_and_loses_nothing(voi
 	assert_int_equal(status.stdout_bytes, 5000000);
 }
 
+static void note_answer(void *cookie, const ProtobufCMessage *reply, const struct rsm_error *err)
+{
+	++*(int *)cookie;
+}
+
+static void exit_is_not_told_before_the_output_is_on_its_stream(void **state)
+{
+	Runsm__ProcessRequest request = RUNSM__PROCESS_REQUEST__INIT;
+	struct rig *r = rig(state);
+	Runsm__WaitResponse status;
+	struct rig_spec s;
+	int answers = 0;
+
+	/* The writer is killed with init while its pipe is full. */
+	rig_spec(&s, "c", "dd if=/dev/zero bs=1024 count=100000 2>&- & echo d >&2; sleep 0.3");
+	request.id = s.request.id;
+	assert_int_equal(rig_create(r, &s), 0);
+	rig_wait_connected(r, 2);
+	r->ports[2].stalled = true;
+	assert_int_equal(rig_start(r, "c"), 0);
+	assert_int_equal(ttrpc_call_async(r->agent, &runsm__agent__descriptor, "Wait",
+					  &request.base, NULL, 0, note_answer, &answers),
+			 0);
+	rig_wait_end(r, 3); /* everybody is dead */
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(rsm_loop_once(r->loop, 10), 0);
+	assert_int_equal(answers, 0);
+	r->ports[2].stalled = false;
+	assert_int_equal(rsm_source_set_events(r->ports[2].source, EPOLLIN), 0);
+	assert_int_equal(rig_wait(r, "c", "", &status), 0);
+	assert_int_equal(answers, 1);
+	rig_wait_end(r, 2);
+	assert_true(status.stdout_bytes > 65536);
+	assert_int_equal(r->ports[2].got.len, status.stdout_bytes);
+}
+
 static void host_that_closes_stdout_gives_sigpipe(void **state)
 {
 	struct rig *r = rig(state);
@@ -607,6 +643,7 @@ int main(void)
 		ROW(process_that_closes_its_stdin_ends_the_stream),
 		ROW(streams_without_a_port_are_dev_null),
 		ROW(host_that_does_not_read_holds_the_process_back_and_loses_nothing),
+		ROW(exit_is_not_told_before_the_output_is_on_its_stream),
 		ROW(host_that_closes_stdout_gives_sigpipe),
 		ROW(missing_port_fails_the_creation_by_name),
 		ROW(extra_fd_is_a_stream_of_both_directions),
