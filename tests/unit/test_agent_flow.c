@@ -28,12 +28,13 @@ static void count_done(void *cookie)
 
 static void setup(struct rig *r)
 {
-	int p[2], sv[2];
+	int p[2], sv[2], room = 16384; /* less than the pipe holds */
 
 	memset(r, 0, sizeof(*r));
 	assert_int_equal(rsm_loop_new(&r->loop), 0);
 	assert_int_equal(pipe2(p, O_CLOEXEC), 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv), 0);
+	assert_int_equal(setsockopt(sv[0], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room)), 0);
 	assert_int_equal(flow_new(r->loop, p[0], sv[0], count_done, r, &r->flow), 0);
 	r->in = p[1];
 	r->out = sv[1];
@@ -198,7 +199,7 @@ static void drain_is_not_held_back_by_somebody_who_goes_on_writing(void **state)
 		got += n > 0 ? (size_t)n : 0;
 	}
 	assert_int_equal(r.done, 1);
-	assert_true(got <= before);
+	assert_true(got <= before + sizeof(block));
 	teardown(&r);
 }
 
