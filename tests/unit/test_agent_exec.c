@@ -118,7 +118,7 @@ static void background_process_does_not_hold_the_exit_of_exec_back(void **state)
 	Runsm__WaitResponse status;
 	struct rig_spec s;
 
-	exec_spec(r, &s, "sh -c 'read x; echo late' <&0 & echo now");
+	exec_spec(r, &s, "exec 3<&0; sh -c 'read x; echo late' <&3 & echo now");
 	assert_int_equal(rig_exec(r, "c", "e", &s.process), 0);
 	assert_int_equal(rig_wait(r, "c", "e", &status), 0);
 	assert_int_equal(status.stdout_bytes, 4);
