@@ -27,6 +27,8 @@ static void write_report(struct sandbox *s, const Runsm__VmReport *report)
 		if (rsm_write_full(s->sync_fd, data, len) < 0)
 			rsm_log_warn("nobody takes the report of what became of the VM");
 	}
+	rsm_loop_remove(s->sync_source);
+	s->sync_source = NULL;
 	rsm_close(&s->sync_fd);
 }
 
@@ -329,12 +331,25 @@ static int init_stdio(struct sandbox *s, struct rsm_error *err)
 	return release_stdio(s) < 0 ? rsm_fail_errno(err, errno, "open /dev/null") : 0;
 }
 
+/* Nobody waits for the report any more: without its creator the container is nobody's. */
+static void creator_gone(void *cookie, int fd, uint32_t events)
+{
+	struct rsm_error err = { .code = EPIPE };
+
+	(void)rsm_format(err.message, sizeof(err.message),
+			 "the command that creates the container was killed");
+	sandbox_fail(cookie, &err);
+}
+
 int sandbox_start(struct sandbox *s, struct rsm_error *err)
 {
 	int r;
 
 	if (!s->config->boot_timeout_ms)
 		s->config->boot_timeout_ms = DEFAULT_BOOT_MS;
+	r = rsm_loop_add(s->loop, s->sync_fd, 0, creator_gone, s, &s->sync_source);
+	if (r < 0)
+		return rsm_fail_errno(err, r, "watch the sync pipe");
 	r = vmm_exports_open(s->config, &s->exports, &s->fs, err);
 	if (r < 0)
 		return r;
@@ -369,6 +384,7 @@ void sandbox_free(struct sandbox *s)
 	rsm_loop_remove(s->lost_timer);
 	rsm_loop_remove(s->call_timer);
 	rsm_loop_remove(s->settle);
+	rsm_loop_remove(s->sync_source);
 	rsm_close(&s->tty_fd);
 	rsm_close(&s->sync_fd);
 }

@@ -94,7 +94,8 @@ struct client {
  * struct sandbox - Everything of runsm-vmm
  * @paused_from: status that resume goes back to
  * @pausing:	a pause or resume is under way
- * @sync_fd:	where VmReport goes; -1 once it was written
+ * @sync_fd:	where VmReport goes; -1 once it was written. Its reader going away before that ends
+ *		the VM: whoever creates the container was killed
  * @failure:	why the VM failed; code 0: it has not
  * @settle:	timer that looks whether processes are done, NULL while there is nothing to look for
  */
@@ -112,7 +113,7 @@ struct sandbox {
 	struct console *console;
 	struct ttrpc_conn *agent;
 	struct stdio_relay *agent_relay;
-	struct rsm_source *listen_source, *boot_timer, *lost_timer, *call_timer, *settle;
+	struct rsm_source *sync_source, *listen_source, *boot_timer, *lost_timer, *call_timer, *settle;
 	LIST_HEAD(, process) processes;
 	LIST_HEAD(, client) clients;
 	struct process *init;
