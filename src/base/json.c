@@ -28,6 +28,7 @@ struct builder {
 	size_t depth;
 	char *key; /* pending member key of the innermost object */
 	const char *why;
+	char why_buf[96];
 	int code;
 };
 
@@ -163,8 +164,9 @@ static int on_key(void *ctx, const unsigned char *s, size_t len)
 	if (!key)
 		return refuse(b, ENOMEM, "out of memory");
 	if (rsm_json_get(object, key)) {
+		(void)snprintf(b->why_buf, sizeof(b->why_buf), "duplicate key '%s'", key);
 		free(key);
-		return refuse(b, EINVAL, "duplicate key");
+		return refuse(b, EINVAL, b->why_buf);
 	}
 	free(b->key);
 	b->key = key;

@@ -80,7 +80,8 @@ static void emit(int fd, const char *line, size_t len)
 		return;
 }
 
-static void emit_text(int fd, const char *text)
+/* For a person at a terminal. */
+static void emit_brief(int fd, const char *text)
 {
 	char line[LINE_MAX_BYTES];
 	int n = snprintf(line, sizeof(line), "%s: %s\n", log_state.name, text);
@@ -92,16 +93,35 @@ static void emit_text(int fd, const char *text)
 	emit(fd, line, (size_t)n);
 }
 
-static void emit_json(int fd, enum rsm_log_level level, const char *text)
+static void format_time(char *when, size_t size)
 {
-	char line[LINE_MAX_BYTES], escaped[LINE_MAX_BYTES - 128], when[40];
 	struct timespec now;
 	struct tm tm;
-	int n;
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	gmtime_r(&now.tv_sec, &tm);
-	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	strftime(when, size, "%Y-%m-%dT%H:%M:%SZ", &tm);
+}
+
+/* The text format of runc's log files. */
+static void emit_text(int fd, enum rsm_log_level level, const char *text)
+{
+	char line[LINE_MAX_BYTES], escaped[LINE_MAX_BYTES - 128], when[40];
+	int n;
+
+	format_time(when, sizeof(when));
+	escape(escaped, sizeof(escaped), text);
+	n = snprintf(line, sizeof(line), "time=\"%s\" level=%s msg=\"%s\"\n", when,
+		     level_names[level], escaped);
+	emit(fd, line, (size_t)n);
+}
+
+static void emit_json(int fd, enum rsm_log_level level, const char *text)
+{
+	char line[LINE_MAX_BYTES], escaped[LINE_MAX_BYTES - 128], when[40];
+	int n;
+
+	format_time(when, sizeof(when));
 	escape(escaped, sizeof(escaped), text);
 	n = snprintf(line, sizeof(line), "{\"level\":\"%s\",\"msg\":\"%s\",\"time\":\"%s\"}\n",
 		     level_names[level], escaped, when);
@@ -122,11 +142,13 @@ void rsm_log(enum rsm_log_level level, const char *fmt, ...)
 	if (log_state.fd >= 0) {
 		if (log_state.format == RSM_LOG_JSON)
 			emit_json(log_state.fd, level, text);
+		else if (log_state.fd == STDERR_FILENO)
+			emit_brief(log_state.fd, text);
 		else
-			emit_text(log_state.fd, text);
+			emit_text(log_state.fd, level, text);
 	}
 	if (log_state.also_stderr && level == RSM_LOG_ERROR && log_state.fd != STDERR_FILENO)
-		emit_text(STDERR_FILENO, text);
+		emit_brief(STDERR_FILENO, text);
 	errno = saved_errno;
 }
 

@@ -3,8 +3,9 @@
  * The programs' log. Libraries return errors and do not log; programs do, and so do device back
  * ends for a guest's faults, through rsm_log_limited().
  *
- * One line per record, to stderr and/or a file, as text or as JSON. The JSON record has the fields
- * that runc's callers read: level, msg, time; they take an error from the last line of the log.
+ * One line per record, to stderr and/or a file, as text or as JSON. On stderr a text record is
+ * "program: message"; in a file it has the fields that the JSON record has, those that runc's
+ * callers read: time, level, msg. They take an error from the last line of the log.
  */
 #ifndef RSM_BASE_LOG_H
 #define RSM_BASE_LOG_H

@@ -16,7 +16,7 @@ static void bad_documents_are_refused_with_a_reason(void **state)
 		{ "{", "" },
 		{ "{} x", "" },
 		{ "[1,]", "" },
-		{ "{\"a\":1,\"a\":2}", "duplicate key" },
+		{ "{\"a\":1,\"a\":2}", "duplicate key 'a'" },
 		{ "{\n\"a\":\"b\\u0000c\"}", "line 2" },
 		{ "\"\xff\"", "" },
 	};
