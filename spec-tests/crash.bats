@@ -22,7 +22,7 @@ gone() { ! kill -0 "$1" 2>/dev/null || [[ $(ps -o stat= -p "$1") == Z* ]]; }
 	wait_status stopped
 	is 0 "$(ctr_pid)"
 	wait_for 10 gone "$q"
-	fails 1/255 "cannot exec in a stopped container" exec "$ID" true
+	fails 255 "cannot exec in a stopped container" exec "$ID" true
 	fails 1 "container not running" kill "$ID" TERM
 	rtx 0 list
 	rtx 0 ps "$ID"

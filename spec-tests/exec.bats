@@ -85,8 +85,8 @@ NoNewPrivs:	1
 CapEff:	0000000000000020" "$output"
 
 	echo '{"args": [' >"$T/process.json"
-	fails 1/255 '.' exec --process "$T/process.json" "$ID"
-	fails 1/255 'no such file' exec --process "$T/none.json" "$ID"
+	fails 255 '.' exec --process "$T/process.json" "$ID"
+	fails 255 'no such file' exec --process "$T/none.json" "$ID"
 	in_ctr true
 }
 
@@ -118,16 +118,16 @@ CapEff:	0000000000000020" "$output"
 }
 
 @test "exec in a container that does not run is refused" {
-	fails 1/255 "container does not exist" exec "$ID" true
+	fails 255 "container does not exist" exec "$ID" true
 	bundle
 	ctr_up
 	rt pause "$ID"
-	fails 1/255 "cannot exec in a paused container" exec "$ID" true
+	fails 255 "cannot exec in a paused container" exec "$ID" true
 	rt resume "$ID"
 	in_ctr true
 	rt kill "$ID" KILL
 	wait_status stopped
-	fails 1/255 "cannot exec in a stopped container" exec "$ID" true
+	fails 255 "cannot exec in a stopped container" exec "$ID" true
 }
 
 @test "exec works in a created container" {

@@ -197,7 +197,14 @@ is() {
 
 # matches REGEX TEXT
 matches() {
-	[[ $2 =~ $1 ]] && return
+	local shopts
+	shopts=$(shopt -p nocasematch)
+	shopt -s nocasematch # Go and the C library capitalise errors differently
+	if [[ $2 =~ $1 ]]; then
+		$shopts
+		return
+	fi
+	$shopts
 	printf 'expected to match: %s\n              got: %s\n' "$1" "$2" >&2
 	return 1
 }
