@@ -13,6 +13,10 @@ setup() {
 	cp "$RUNSM_BUILD/tests/fake/fake_vmm" "$T/bin/runsm-vmm"
 	export RUNSM_GUEST_DIR=$T/guest RUNSM_ACCEL=tcg RUNSM_BOOT_TIMEOUT=5
 	touch "$T/guest/kernel" "$T/guest/initrd"
+	jq -n --arg sum "$(sha256sum </dev/null | cut -d' ' -f1)" '{sha256: $sum, bytes: 0} as $empty |
+		{format: 1, kernelVersion: "6", boot: "pvh", mmioCmdline: true, source: "none",
+		modules: [], kernel: $empty, initrd: $empty, agent: $empty, runsmVersion: "0",
+		buildTime: "2024-05-06T07:08:09Z"}' >"$T/guest/manifest.json"
 	printf '#!/bin/sh\n' >"$T/bin/qemu-system-x86_64"
 	chmod +x "$T/bin/qemu-system-x86_64"
 	PATH=$T/bin:$PATH
@@ -99,6 +103,10 @@ nothing_left() {
 	[[ $stderr == *"container not running"* ]]
 	rtx 255 exec c true
 	[[ $stderr == *"cannot exec in a paused container"* ]]
+	rtx 1 start c
+	[[ $stderr == *"cannot start a container in the paused state"* ]]
+	rtx 0 ps -f json c
+	[ "$output" = "[7]" ]
 	rtx 0 resume c
 	rtx 1 resume c
 	[[ $stderr == *"container not paused"* ]]
@@ -116,7 +124,8 @@ nothing_left() {
 	[[ $stderr == *"cannot start a container that has stopped"* ]]
 	rtx 255 exec c true
 	[[ $stderr == *"cannot exec in a stopped container"* ]]
-	rtx 1 ps c
+	rtx 0 ps --format json c
+	[ "$output" = "[]" ]
 	rtx 0 delete c
 	rtx 1 delete c
 	[[ $stderr == *"container does not exist"* ]]
@@ -342,6 +351,24 @@ nothing_left() {
 	RUNSM_ACCEL=xen rtx 1 create --bundle "$T/b" c
 	[[ $stderr == *"RUNSM_ACCEL: 'xen'"* ]]
 	nothing_left
+}
+
+@test "check says what fails and what to do about it, and its exit status says whether" {
+	printf '#!/bin/sh\ncase $1 in --version) echo QEMU emulator version 9;; *) printf %%s%%s%%s %s;; esac\n' \
+		"'\"vhost-user-fs-device\"' '\"vhost-user-vsock-device\"'" >"$T/bin/qemu-system-x86_64"
+	rtx 0 check
+	[[ $output == *"ok    machine      tcg: asked for"* ]]
+	[[ $output == *"QEMU emulator version 9"* ]]
+	rtx 0 check --format json
+	[ "$(jq -c '[.ok, .machine]' <<<"$output")" = '[true,"tcg"]' ]
+	printf '#!/bin/sh\necho old\n' >"$T/bin/qemu-system-x86_64"
+	rtx 1 check
+	[[ $output == *"fail  qemu"*"no microvm machine with device"* ]]
+	RUNSM_ACCEL=kvm rtx 1 check
+	[[ $output == *"fail  machine"* ]]
+	rm "$T/guest/manifest.json"
+	rtx 1 check --format json
+	[ "$(jq -r '.checks[] | select(.name == "guest").status' <<<"$output")" = fail ]
 }
 
 @test "a pid file that cannot be written fails the create" {

@@ -3,10 +3,12 @@
 #include "runtime/cmd.h"
 
 #include "runtime/ctr_client.h"
+#include "runtime/processes.h"
 
 static int run_pause(const struct cmd_env *env, const void *opts, int argc, char **argv,
 		     struct rsm_error *err)
 {
+	struct rsm_error no_list = RSM_ERROR_INIT;
 	_cleanup_ctr_ struct ctr *c = NULL;
 	int status, ret = ctr_open(env->root, argv[0], true, &c, err);
 
@@ -17,6 +19,8 @@ static int run_pause(const struct cmd_env *env, const void *opts, int argc, char
 		return status;
 	if (status != CTR_RUNNING && status != CTR_CREATED)
 		return rsm_fail(err, EINVAL, "container not running");
+	if (processes_remember(c, &no_list) < 0) /* pausing matters more than a later ps */
+		rsm_log_warn("%s", no_list.message);
 	return ctr_simple_call(c, "Pause", CTR_CALL_TIMEOUT_MS, NULL, err);
 }
 

@@ -6,7 +6,7 @@
 #include "runtime/cmd.h"
 
 #include "base/math.h"
-#include "runtime/ctr_client.h"
+#include "runtime/processes.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -63,13 +63,22 @@ static void print_json(const Runsm__ProcessesResponse *r)
 	printf("]\n");
 }
 
+static void print(const char *format, const Runsm__ProcessesResponse *r)
+{
+	if (strcmp(format, "json") == 0)
+		print_json(r);
+	else
+		print_table(r);
+}
+
 static int run(const struct cmd_env *env, const void *o, int argc, char **argv,
 	       struct rsm_error *err)
 {
 	const struct ps_opts *po = o;
 	const char *format = po->format ? po->format : "table";
 	_cleanup_ctr_ struct ctr *c = NULL;
-	ProtobufCMessage *reply = NULL;
+	const Runsm__ProcessesResponse none = RUNSM__PROCESSES_RESPONSE__INIT;
+	Runsm__ProcessesResponse *list = NULL;
 	int status, ret;
 
 	if (strcmp(format, "table") != 0 && strcmp(format, "json") != 0)
@@ -84,18 +93,17 @@ static int run(const struct cmd_env *env, const void *o, int argc, char **argv,
 	status = ctr_status(c, err);
 	if (status < 0)
 		return status;
-	if (status == CTR_STOPPED || status == CTR_CREATING)
+	if (status == CTR_STOPPED) { /* none, as runc says */
+		print(format, &none);
+		return 0;
+	}
+	if (status == CTR_CREATING)
 		return rsm_fail(err, EINVAL, "container not running");
-	if (status == CTR_PAUSED)
-		return rsm_fail(err, EBUSY, "container is paused: its VM cannot be asked");
-	ret = ctr_simple_call(c, "Processes", CTR_CALL_TIMEOUT_MS, &reply, err);
+	ret = status == CTR_PAUSED ? processes_recall(c, &list, err) : processes_ask(c, &list, err);
 	if (ret < 0)
 		return ret;
-	if (strcmp(format, "json") == 0)
-		print_json((Runsm__ProcessesResponse *)reply);
-	else
-		print_table((Runsm__ProcessesResponse *)reply);
-	protobuf_c_message_free_unpacked(reply, NULL);
+	print(format, list);
+	runsm__processes_response__free_unpacked(list, NULL);
 	return 0;
 }
 

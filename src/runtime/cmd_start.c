@@ -18,6 +18,8 @@ static int run(const struct cmd_env *env, const void *opts, int argc, char **arg
 		return rsm_fail(err, EINVAL, "cannot start a container that has stopped");
 	if (status == CTR_CREATING)
 		return rsm_fail(err, EINVAL, "cannot start a container that is being created");
+	if (status == CTR_PAUSED)
+		return rsm_fail(err, EINVAL, "cannot start a container in the paused state");
 	if (status != CTR_CREATED)
 		return rsm_fail(err, EINVAL, "cannot start an already running container");
 	return ctr_simple_call(c, "Start", CTR_CALL_TIMEOUT_MS, NULL, err);

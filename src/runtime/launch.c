@@ -15,6 +15,7 @@
 #include "base/io.h"
 #include "base/math.h"
 #include "base/proc.h"
+#include "image/guest.h"
 #include "runtime/tty.h"
 #include "runtime/vmconfig.h"
 
@@ -104,25 +105,18 @@ int launch_check_fds(unsigned n, struct rsm_error *err)
 		return rsm_fail(err, EINVAL, "--preserve-fds: at most %d", LAUNCH_EXTRA_FDS_MAX);
 	for (unsigned i = 0; i < n; i++)
 		if (fcntl(STDERR_FILENO + 1 + (int)i, F_GETFD) < 0)
-			return rsm_fail(err, EBADF, "--preserve-fds: file descriptor %u is not open",
+			return rsm_fail(err, EBADF,
+					"--preserve-fds: file descriptor %u is not open",
 					STDERR_FILENO + 1 + i);
 	return 0;
 }
 
+/* Is an image there, and whole? Sizes only: checksums are for `runsm check`. */
 static int check_guest(const struct settings *s, struct rsm_error *err)
 {
-	static const char *const files[] = {"kernel", "initrd"};
+	_cleanup_guest_ struct img_guest g = {0};
 
-	for (size_t i = 0; i < RSM_ARRAY_SIZE(files); i++) {
-		char path[PATH_MAX + 16];
-
-		(void)snprintf(path, sizeof(path), "%s/%s", s->guest_dir, files[i]);
-		if (access(path, R_OK) < 0)
-			return rsm_fail(err, errno,
-					"no guest image: '%s': %s; run \"runsm guest build\"", path,
-					strerror(errno));
-	}
-	return 0;
+	return img_guest_load(s->guest_dir, &g, err);
 }
 
 static int prepare(struct launch *l, const char *id, struct rsm_error *err)
@@ -273,8 +267,9 @@ static int spawn_vmm(struct launch *l, struct rsm_error *err)
 		/* The VMM takes fd 0 for the terminal. */
 		tty = tty_of_caller();
 		if (tty < 0)
-			return rsm_fail_errno(err, tty, "process.terminal: no standard stream of the "
-							"caller is a terminal");
+			return rsm_fail_errno(err, tty,
+					      "process.terminal: no standard stream of the "
+					      "caller is a terminal");
 		fds[STDIN_FILENO] = tty;
 	}
 	fds[VMM_CONFIG] = l->memfd;

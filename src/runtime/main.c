@@ -209,7 +209,9 @@ static int run_verb(const struct cmd_verb *verb, const struct cmd_env *env, int 
 		(void)fflush(stdout);
 		return finish(ret, &err, 1);
 	}
+	rsm_log_debug("runsm %s %s", PACKAGE_VERSION, verb->name);
 	ret = verb->run(env, opts, argc, argv, &err);
+	rsm_log_debug("%s: %s", verb->name, ret < 0 ? "failed" : "done");
 	if (ret < 0 && verb->error_prefix)
 		(void)rsm_error_prefix(&err, "%s", verb->error_prefix);
 	return finish(ret, &err, verb->error_status);

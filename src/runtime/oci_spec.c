@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* Any 1.x: later minor versions only add members, and added members are ignored. */
 static int take_version(struct oci_parser *p, const struct rsm_json *v, void *to)
@@ -148,10 +149,14 @@ int oci_spec_parse_process(const char *text, size_t len, struct oci_spec **ret,
 int oci_bundle_read(const char *bundle, char **ret, size_t *ret_len, struct rsm_error *err)
 {
 	_cleanup_close_ int dir = open(bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct stat st;
 	int r;
 
 	if (dir < 0)
 		return rsm_fail_errno(err, errno, "bundle '%s'", bundle);
+	/* Not a pipe or device, which might never end. */
+	if (fstatat(dir, "config.json", &st, 0) == 0 && !S_ISREG(st.st_mode))
+		return rsm_fail(err, EINVAL, "'%s/config.json' is not a regular file", bundle);
 	r = rsm_read_file_at(dir, "config.json", RSM_JSON_MAX_BYTES, ret, ret_len);
 	if (r == -ENOENT)
 		return rsm_fail(err, ENOENT,
