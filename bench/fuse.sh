@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # runsm-virtiofsd against QEMU's virtiofsd over vhost-user, one client for both:
-# on one CPU, and with the client on another. See docs/adr/0003-virtio-fs-queue.md for how to read
+# on one CPU, and with the client on another. See docs/adr/0001-virtio-fs-queue.md for how to read
 # the ratios, above all those at depth 1.
 #
 # Usage: bench/fuse.sh [BUILD_DIR] [bench-fuse options]
