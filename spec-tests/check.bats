@@ -36,7 +36,7 @@ setup() {
 
 @test "guest info describes the image" {
 	run -0 --separate-stderr "$RUNTIME" guest info
-	matches "$(jq -r .kernel.version "$RUNSM_GUEST_DIR/manifest.json" 2>/dev/null || echo 6)" "$output"
+	matches "$(jq -r .kernelVersion "$RUNSM_GUEST_DIR/manifest.json")" "$output"
 	RUNSM_GUEST_DIR=$T/nowhere run --separate-stderr "$RUNTIME" guest info
 	[ "$status" != 0 ]
 	matches 'runsm guest build' "$stderr"

@@ -41,7 +41,7 @@ load helpers
 	fails 1 "container does not exist" state nope
 	run --separate-stderr rt --log "$T/log" state nope
 	run --separate-stderr rt --log "$T/log" state nope
-	is 2 "$(grep -c 'level=error.*msg=.*container does not exist' "$T/log")"
+	is 2 "$(grep -c 'container does not exist' "$T/log")"
 	run --separate-stderr rt --log-format json state nope
 	is error "$(jq -r .level <<<"$stderr")"
 	jq -e '.time | test("^[0-9-]{10}T")' <<<"$stderr"

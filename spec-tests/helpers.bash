@@ -195,16 +195,13 @@ is() {
 	return 1
 }
 
-# matches REGEX TEXT
+# matches REGEX TEXT, in any case
 matches() {
-	local shopts
-	shopts=$(shopt -p nocasematch)
-	shopt -s nocasematch # Go and the C library capitalise errors differently
-	if [[ $2 =~ $1 ]]; then
-		$shopts
-		return
-	fi
-	$shopts
+	local rc=0
+	shopt -s nocasematch
+	[[ $2 =~ $1 ]] || rc=1
+	shopt -u nocasematch
+	[ $rc = 0 ] && return
 	printf 'expected to match: %s\n              got: %s\n' "$1" "$2" >&2
 	return 1
 }
