@@ -127,7 +127,7 @@ interrupt() {
 	in_ctr echo alive
 	is alive "$output"
 	# the processes of the dead execs are gone
-	wait_for 10 eval '! rt exec "$ID" pgrep -f "sleep 1000" >/dev/null'
+	wait_for 10 eval '! rt ps "$ID" | grep -q "sleep 1000"'
 	rt kill "$ID" KILL
 	wait_status stopped
 	rt delete "$ID"

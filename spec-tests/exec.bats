@@ -185,8 +185,8 @@ CapEff:	0000000000000020" "$output"
 	ctr_up
 	"$RUNTIME" --root "$ROOT" exec "$ID" sleep 4321 </dev/null >/dev/null 2>&1 3>&- &
 	local pid=$!
-	wait_for 20 eval 'rt exec "$ID" pgrep -f "sleep 4321" >/dev/null'
+	wait_for 20 eval 'rt ps "$ID" | grep -q "sleep 4321"'
 	kill -9 $pid
-	wait_for 10 eval '! rt exec "$ID" pgrep -f "sleep 4321" >/dev/null'
+	wait_for 10 eval '! rt ps "$ID" | grep -q "sleep 4321"'
 	is running "$(ctr_status)"
 }
