@@ -186,7 +186,6 @@ refused() {
 	linux\.intelRdt .linux.intelRdt = {closID: "x"}
 	linux\.namespaces.*user .linux.namespaces += [{type: "user"}]
 	mounts\[[0-9]+\] .mounts += [{destination: "/x", type: "nonesuchfs", source: "x"}]
-	process\.capabilities.*CAP_NONESUCH .process.capabilities.bounding += ["CAP_NONESUCH"]
 	process\.rlimits.*RLIMIT_NONESUCH .process.rlimits += [{type: "RLIMIT_NONESUCH", soft: 1, hard: 1}]
 	EOT
 	nothing_left

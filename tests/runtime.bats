@@ -246,7 +246,7 @@ nothing_left() {
 	mkdir -p "$T/root/c"
 	touch "$T/root/c/lock" "$T/root/c/config.json"
 	rtx 1 state c
-	[[ $stderr == *"container does not exist"* ]]
+	[[ $stderr == *"container does not exist: "*"delete --force c"* ]]
 	rtx 0 list -q
 	[ -z "$output" ]
 	create
@@ -255,6 +255,19 @@ nothing_left() {
 	mkdir -p "$T/root/c"
 	rtx 0 delete --force c
 	nothing_left
+}
+
+@test "a damaged or missing state.json does not keep delete --force from the VMM" {
+	for damage in ': >' 'rm'; do
+		create
+		eval "$damage $T/root/c/state.json"
+		rtx 1 state c
+		rtx 0 list
+		rtx 1 delete c
+		rtx 0 delete --force c
+		gone "$(cat "$T/c.pid")"
+		nothing_left
+	done
 }
 
 @test "exec returns the status, and what the command line asks for arrives" {

@@ -25,16 +25,13 @@ static int kill_vmm(struct ctr *c, struct rsm_error *err)
 		       : 0;
 }
 
-/* No state.json: nothing there, or what a killed create left. */
-static int delete_remains(const struct cmd_env *env, const char *id, bool force,
+/* No state.json, or none that can be read: nothing there, or what a killed create left. */
+static int delete_remains(const struct cmd_env *env, const char *id, bool damaged,
 			  struct rsm_error *err)
 {
 	struct rsm_error why = RSM_ERROR_INIT;
-	int ret;
+	int ret = ctr_remove_remains(env->root, id, damaged, &why);
 
-	if (!force)
-		return -ENOENT; /* @err says it already */
-	ret = ctr_remove_remains(env->root, id, &why);
 	if (ret >= 0)
 		return 0;
 	*err = why;
@@ -48,8 +45,12 @@ static int run(const struct cmd_env *env, const void *o, int argc, char **argv,
 	_cleanup_ctr_ struct ctr *c = NULL;
 	int status, ret = ctr_open(env->root, argv[0], !d->force, &c, err);
 
-	if (ret == -ENOENT)
-		return delete_remains(env, argv[0], d->force, err);
+	if (ret == -ENOENT && d->force)
+		return delete_remains(env, argv[0], false, err);
+	if (ret < 0 && d->force && ctr_check_id(argv[0], NULL) == 0) {
+		rsm_log_warn("%s", err->message);
+		return delete_remains(env, argv[0], true, err);
+	}
 	if (ret < 0)
 		return ret;
 	if (d->force) {

@@ -95,9 +95,14 @@ int ctr_save(struct ctr *c, struct rsm_error *err);
 /* Remove the directory and everything in it. The container's processes are the caller's worry. */
 int ctr_remove(struct ctr *c, struct rsm_error *err);
 
-/* Remove @id's directory if a killed create left it without state.json.
- * Return: 1 if it did, 0 if there was none, -EBUSY if a create is at work, or -errno */
-int ctr_remove_remains(const char *root, const char *id, struct rsm_error *err);
+/**
+ * ctr_remove_remains() - Remove a directory that a killed create left without state.json
+ * @damaged:	also one whose state.json is there and cannot be read
+ *
+ * A VMM that listens on its control socket is killed first.
+ * Return: 1 if it did, 0 if there was none, -EBUSY if a create is at work, or -errno
+ */
+int ctr_remove_remains(const char *root, const char *id, bool damaged, struct rsm_error *err);
 
 /* Also unlocks. NULL is fine. */
 void ctr_free(struct ctr *c);

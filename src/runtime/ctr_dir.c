@@ -12,7 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+
+/* A killed VMM is gone in milliseconds. */
+#define LISTENER_END_MS 10000
 
 int ctr_check_id(const char *id, struct rsm_error *err)
 {
@@ -105,6 +109,20 @@ static int take_lock(int dirfd, int operation)
 	return rsm_steal_fd(fd);
 }
 
+/* The words "container does not exist" are what runc's callers look for. */
+static int no_state(const struct ctr *c, struct rsm_error *err)
+{
+	_cleanup_close_ int lock = c->lock_fd < 0 ? take_lock(c->dirfd, LOCK_EX | LOCK_NB) : -1;
+
+	if (lock == -EWOULDBLOCK)
+		return rsm_fail(err, ENOENT, "container does not exist yet: it is being created");
+	return rsm_fail(
+		err, ENOENT,
+		"container does not exist: its state directory holds what a killed create left; "
+		"\"runsm delete --force %s\" removes it",
+		c->id);
+}
+
 int ctr_open(const char *root, const char *id, bool lock, struct ctr **ret, struct rsm_error *err)
 {
 	_cleanup_close_ int rootfd = -1;
@@ -137,40 +155,51 @@ int ctr_open(const char *root, const char *id, bool lock, struct ctr **ret, stru
 		}
 	}
 	r = ctr_state_load(c, err);
+	if (r == -ENOENT)
+		return no_state(c, err);
 	if (r < 0)
 		return r;
 	*ret = rsm_steal_ptr(c);
 	return 0;
 }
 
+/* End a VMM that no state.json tells of: whoever listens on the control socket. */
+static void kill_listener(int dir)
+{
+	_cleanup_close_ int sock = rsm_unix_connect_at(dir, "control.sock"), pidfd = -1;
+	struct ucred peer = {0};
+	socklen_t len = sizeof(peer);
+	struct pollfd p = {.events = POLLIN};
+
+	if (sock < 0 || getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 || peer.pid <= 1)
+		return;
+	pidfd = p.fd = rsm_pidfd_open(peer.pid);
+	if (pidfd >= 0 && rsm_pidfd_send_signal(pidfd, SIGKILL) == 0)
+		(void)poll(&p, 1, LISTENER_END_MS);
+}
+
 /*
- * With the lock of @rootfd held. Return: 1 if remains of a killed create were removed, 0 if there
- * is nothing of that name, -EEXIST if there is a container, -EBUSY if one is being created.
+ * With the lock of @rootfd held. @damaged: a directory whose state.json is there is to go too.
+ * Return: 1 if remains were removed, 0 if there is nothing of that name, -EEXIST if there is a
+ * container, -EBUSY if one is being created.
  */
-static int remove_remains(int rootfd, const char *id, struct rsm_error *err)
+static int remove_remains(int rootfd, const char *id, bool damaged, struct rsm_error *err)
 {
 	_cleanup_close_ int dir = open_dir(rootfd, id), lock = -1;
 	int r;
 
-	if (dir == -ENOENT) {
-		dir = -1;
+	if (dir == -ENOENT)
 		return 0;
-	}
-	if (dir < 0) {
-		r = dir;
-		dir = -1;
-		return rsm_fail_errno(err, r, "open the state directory of '%s'", id);
-	}
-	if (faccessat(dir, "state.json", F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+	if (dir < 0)
+		return rsm_fail_errno(err, dir, "open the state directory of '%s'", id);
+	if (!damaged && faccessat(dir, "state.json", F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		return rsm_fail(err, EEXIST, "container with given ID already exists");
 	lock = take_lock(dir, LOCK_EX | LOCK_NB);
-	if (lock < 0) {
-		r = lock;
-		lock = -1;
-		if (r == -EWOULDBLOCK)
-			return rsm_fail(err, EBUSY, "container '%s' is being created", id);
-		return rsm_fail_errno(err, r, "lock container '%s'", id);
-	}
+	if (lock == -EWOULDBLOCK)
+		return rsm_fail(err, EBUSY, "container '%s' is being created", id);
+	if (lock < 0)
+		return rsm_fail_errno(err, lock, "lock container '%s'", id);
+	kill_listener(dir);
 	r = rsm_remove_tree_at(rootfd, id);
 	return r < 0 ? rsm_fail_errno(err, r, "remove what is left of container '%s'", id) : 1;
 }
@@ -202,7 +231,7 @@ int ctr_create(const char *root, const char *id, struct ctr **ret, struct rsm_er
 	rootfd = lock_root(root, err);
 	if (rootfd < 0)
 		return rootfd;
-	r = remove_remains(rootfd, id, err);
+	r = remove_remains(rootfd, id, false, err);
 	if (r < 0)
 		return r;
 	if (mkdirat(rootfd, id, 0700) < 0)
@@ -220,7 +249,7 @@ int ctr_create(const char *root, const char *id, struct ctr **ret, struct rsm_er
 	return 0;
 }
 
-int ctr_remove_remains(const char *root, const char *id, struct rsm_error *err)
+int ctr_remove_remains(const char *root, const char *id, bool damaged, struct rsm_error *err)
 {
 	_cleanup_close_ int rootfd = -1;
 	int r = ctr_check_id(id, err);
@@ -230,7 +259,7 @@ int ctr_remove_remains(const char *root, const char *id, struct rsm_error *err)
 	if (access(root, F_OK) < 0 && errno == ENOENT)
 		return 0;
 	rootfd = lock_root(root, err);
-	return rootfd < 0 ? rootfd : remove_remains(rootfd, id, err);
+	return rootfd < 0 ? rootfd : remove_remains(rootfd, id, damaged, err);
 }
 
 /* state.json goes last but for the lock: whatever interrupts this can be done again. */

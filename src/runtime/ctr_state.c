@@ -56,6 +56,8 @@ int ctr_state_load(struct ctr *c, struct rsm_error *err)
 	if (ret < 0)
 		return rsm_fail_errno(err, ret, "read state.json of container '%s'", c->id);
 	ret = rsm_json_parse(text, len, &s->tree, err);
+	if (ret == 0 && rsm_json_type(s->tree) != RSM_JSON_OBJECT)
+		ret = rsm_fail(err, EINVAL, "not an object");
 	if (ret < 0)
 		return rsm_error_prefix(err, "state.json of container '%s'", c->id);
 	s->oci_version = string_of(s->tree, "ociVersion");
