@@ -26,8 +26,7 @@
 
 #define MODULES        "/modules"
 #define ORDER_MAX      65536
-#define NOFILE_SOFT    1024
-#define NOFILE_HARD    524288 /* systemd's defaults, which distributions are tested with */
+#define NOFILE_HARD    524288 /* systemd's default, which distributions are tested with */
 #define CGROUP_CONTROL AGENT_CGROUP "/cgroup.subtree_control"
 
 static const struct {
@@ -140,7 +139,8 @@ static void prepare_cgroups(void)
 
 int boot_guest(struct agent *a, struct rsm_error *err)
 {
-	const struct rlimit nofile = {NOFILE_SOFT, NOFILE_HARD};
+	/* For the streams of many processes; these start with less, see set_rlimits(). */
+	const struct rlimit nofile = {NOFILE_HARD, NOFILE_HARD};
 	int ret = make_root_pivotable(err);
 
 	if (ret == 0)

@@ -28,6 +28,7 @@
 
 #define PASSWD_MAX    (1U << 20)
 #define DEFAULT_UMASK 0022
+#define NOFILE_SOFT   1024 /* systemd's default */
 
 /* ---------------------------------------------------------------- limits */
 
@@ -47,6 +48,14 @@ int setup_oom_score_adj(const Runsm__Process *process, struct rsm_error *err)
 
 static int set_rlimits(const Runsm__Process *process, struct rsm_error *err)
 {
+	struct rlimit nofile;
+
+	/* The agent's own limit is high; programs that close every possible fd would take for ever.
+	 */
+	if (getrlimit(RLIMIT_NOFILE, &nofile) == 0 && nofile.rlim_cur > NOFILE_SOFT) {
+		nofile.rlim_cur = NOFILE_SOFT;
+		(void)setrlimit(RLIMIT_NOFILE, &nofile);
+	}
 	for (size_t i = 0; i < process->n_rlimits; i++) {
 		const Runsm__Rlimit *r = process->rlimits[i];
 		struct rlimit limit = {.rlim_cur = r->soft, .rlim_max = r->hard};
