@@ -57,20 +57,32 @@ build_tree() {
 	make -C "$1" -j"$JOBS" </dev/null
 }
 
+# checked COMMAND…: run a function with set -e, and put its status into RC. It returns 0: bash ignores
+# set -e inside of everything whose status is looked at, so look at RC.
+checked() {
+	set +e
+	(
+		set -e
+		"$@"
+	)
+	RC=$?
+	set -e
+}
+
 # stage NAME COMMAND…: run it, remember how long it took. Its output goes to a log, and to the
 # terminal only when it fails, unless NAME starts with "+".
 STAGE_NAMES=() STAGE_TIMES=()
 stage() {
-	local name=${1#+} show=$1 log start=$EPOCHREALTIME rc=0
+	local name=${1#+} show=$1 log start=$EPOCHREALTIME
 	shift
 	printf '%s … ' "$name"
 	if [ "$show" != "$name" ]; then
 		echo
-		"$@" || rc=$?
+		checked "$@"
 	else
 		log=$(mktemp)
-		("$@") >"$log" 2>&1 || rc=$?
-		if [ "$rc" != 0 ]; then
+		checked "$@" >"$log" 2>&1 </dev/null
+		if [ "$RC" != 0 ]; then
 			echo failed
 			cat "$log" >&2
 		fi
@@ -78,7 +90,7 @@ stage() {
 	fi
 	STAGE_NAMES+=("$name")
 	STAGE_TIMES+=("$(elapsed "$start")")
-	[ "$rc" = 0 ] || die "$name failed"
+	[ "$RC" = 0 ] || die "$name failed"
 	[ "$show" != "$name" ] || echo "${STAGE_TIMES[-1]} s"
 }
 
