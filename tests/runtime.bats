@@ -412,3 +412,38 @@ nothing_left() {
 	diff <(jq -S 'del(.ociVersion, .hostname)' "$T/x/config.json") \
 		<(jq -S 'del(.ociVersion, .hostname)' "$T/y/config.json")
 }
+
+# shellcheck disable=SC2154
+src() { cd "$BATS_TEST_DIRNAME/.." && pwd; }
+
+@test "every command and option has its place in the man pages" {
+	local verb opt page
+	rtx 0 --help
+	for opt in $(awk '/^   --/ { print $1 }' <<<"$output" | tr -d ,); do
+		grep -qF -- "${opt//-/\\-}" "$(src)/man/runsm.8" || { echo "$opt" >&2; false; }
+	done
+	for verb in $(awk '/^COMMANDS:/ { on = 1; next } /^$/ { on = 0 } on { print $1 }' <<<"$output"); do
+		page=$(src)/man/runsm-$verb.8
+		grep -q "runsm-$verb (8)" <(tr -d '\\' <"$(src)/man/runsm.8")
+		rtx 0 "$verb" --help
+		for opt in $(awk '/^   --/ { print $1 }' <<<"$output" | tr -d ,); do
+			grep -qF -- "${opt//-/\\-}" "$page" || { echo "$verb $opt" >&2; false; }
+		done
+	done
+}
+
+@test "bash completes commands, options and container ids" {
+	create
+	# shellcheck source=contrib/completions/runsm.bash
+	source "$(src)/contrib/completions/runsm.bash"
+	complete_words() {
+		COMP_WORDS=(runsm "$@")
+		COMP_CWORD=$#
+		_runsm
+		echo "${COMPREPLY[*]}"
+	}
+	[ "$(complete_words cr)" = create ]
+	[ "$(complete_words exec --user)" = --user ]
+	[ "$(complete_words --root "$T/root" kill '')" = c ]
+	[ "$(complete_words guest '')" = "build info" ]
+}
