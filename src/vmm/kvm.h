@@ -132,12 +132,8 @@ int kvm_vm_map(struct kvm_vm *vm, gpa_t base, uint64_t len, void *host, bool rea
 /* A write to @eventfd interrupts the guest: an edge on @gsi. */
 int kvm_vm_irqfd(struct kvm_vm *vm, int eventfd, uint32_t gsi);
 
-/**
- * kvm_vm_ioeventfd() - A 4-byte write of @value to @addr writes @eventfd instead of leaving the
- * guest
- * @assign:	false takes it away again
- */
-int kvm_vm_ioeventfd(struct kvm_vm *vm, int eventfd, gpa_t addr, uint32_t value, bool assign);
+/* A 4-byte write of @value to @addr writes @eventfd instead of leaving the guest. */
+int kvm_vm_ioeventfd(struct kvm_vm *vm, int eventfd, gpa_t addr, uint32_t value);
 
 /* Start the vCPU threads. */
 int kvm_vm_start(struct kvm_vm *vm, struct rsm_error *err);

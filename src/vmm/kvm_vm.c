@@ -200,14 +200,14 @@ int kvm_vm_irqfd(struct kvm_vm *vm, int eventfd, uint32_t gsi)
 	return ioctl(vm->fd, KVM_IRQFD, &irqfd) < 0 ? -errno : 0;
 }
 
-int kvm_vm_ioeventfd(struct kvm_vm *vm, int eventfd, gpa_t addr, uint32_t value, bool assign)
+int kvm_vm_ioeventfd(struct kvm_vm *vm, int eventfd, gpa_t addr, uint32_t value)
 {
 	struct kvm_ioeventfd io = {
 		.datamatch = value,
 		.addr = addr.v,
 		.len = 4,
 		.fd = eventfd,
-		.flags = KVM_IOEVENTFD_FLAG_DATAMATCH | (assign ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN),
+		.flags = KVM_IOEVENTFD_FLAG_DATAMATCH,
 	};
 
 	return ioctl(vm->fd, KVM_IOEVENTFD, &io) < 0 ? -errno : 0;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 static const struct machine_ops *const machine_table[] = {
+	&machine_kvm,
 	&machine_tcg,
 };
 

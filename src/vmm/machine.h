@@ -106,6 +106,6 @@ int machine_resume(struct machine *m, machine_done_fn done, void *cookie);
 void machine_free(struct machine *m);
 RSM_DEFINE_CLEANUP(struct machine *, machine_free, NULL);
 
-extern const struct machine_ops machine_tcg;
+extern const struct machine_ops machine_kvm, machine_tcg;
 
 #endif

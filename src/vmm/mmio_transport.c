@@ -394,7 +394,7 @@ static int bind_queues(struct mmio_transport *t, uint32_t gsi)
 		if (vq->kick_fd < 0)
 			return -errno;
 		vq->call_fd = t->irq_fd;
-		r = t->board.ioeventfd(t->board.cookie, vq->kick_fd, notify, i, true);
+		r = t->board.ioeventfd(t->board.cookie, vq->kick_fd, notify, i);
 	}
 	return r;
 }
@@ -428,17 +428,13 @@ int mmio_transport_new(const struct mmio_board *board, struct vdev *d, struct gm
 
 void mmio_transport_free(struct mmio_transport *t)
 {
-	gpa_t notify;
 	struct vdev *d;
 
 	if (!t)
 		return;
 	d = t->d;
-	notify.v = t->base.v + VIRTIO_MMIO_QUEUE_NOTIFY;
 	reset(t);
 	for (unsigned i = 0; i < d->nqueues; i++) {
-		if (d->vq[i].kick_fd >= 0)
-			t->board.ioeventfd(t->board.cookie, d->vq[i].kick_fd, notify, i, false);
 		rsm_close(&d->vq[i].kick_fd);
 		d->vq[i].call_fd = -1;
 	}

@@ -48,12 +48,12 @@
 /**
  * struct mmio_board - What a transport needs of the machine it sits in
  * @call:	run @fn on the main thread and wait for it
- * @ioeventfd:	bind or unbind @fd and writes of @value to @addr
+ * @ioeventfd:	bind @fd to writes of @value to @addr, for the life of the VM
  * @irqfd:	bind @fd to @gsi
  */
 struct mmio_board {
 	void (*call)(void *cookie, void (*fn)(void *arg), void *arg);
-	int (*ioeventfd)(void *cookie, int fd, gpa_t addr, uint32_t value, bool assign);
+	int (*ioeventfd)(void *cookie, int fd, gpa_t addr, uint32_t value);
 	int (*irqfd)(void *cookie, int fd, uint32_t gsi);
 	void *cookie;
 };

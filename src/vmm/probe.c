@@ -97,7 +97,7 @@ static int open_device(struct kvm_probe_result *ret)
 /* Run the guest until it ends or SIGALRM ends us, whatever state KVM_RUN is in. */
 static void child(int kvm, struct probe_run *run)
 {
-	struct itimerval limit = { .it_value.tv_usec = PROBE_LIMIT_MS * 1000 };
+	struct itimerval limit = {.it_value.tv_usec = PROBE_LIMIT_MS * 1000};
 	sigset_t alarm;
 
 	signal(SIGALRM, SIG_DFL);
@@ -110,8 +110,9 @@ static void child(int kvm, struct probe_run *run)
 }
 
 /*
- * The child that runs the guest is not ours: its parent ends at once, so that nobody waits for KVM to
- * take the young VM apart (15 ms). Its end of the pipe closes when it has finished or was killed.
+ * The child that runs the guest is not ours: its parent ends at once, so that nobody waits for KVM
+ * to take the young VM apart (15 ms). Its end of the pipe closes when it has finished or was
+ * killed.
  */
 static int start_child(int kvm, struct probe_run *run, int *ret_fd)
 {

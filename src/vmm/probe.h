@@ -41,12 +41,12 @@ struct kvm_probe_result {
  * kvm_probe() - Ask whether KVM can run a guest kernel
  *
  * /dev/kvm is opened every time; what the guest showed is remembered until the next boot, in a file
- * of /run (of $XDG_RUNTIME_DIR for others than root). The first takes 1 to 25 ms; longer on a machine
- * that is itself emulated.
+ * of /run (of $XDG_RUNTIME_DIR for others than root). The first takes 1 to 25 ms; longer on a
+ * machine that is itself emulated.
  *
- * Context: forks a child for the guest, which is reaped by init and may outlive the call by some ms;
- * the caller may have threads.
- * Return: 0 with @ret filled; -errno if the host could not even try (out of processes or memory)
+ * Context: forks a child for the guest, which is reaped by init and may outlive the call by some
+ * ms; the caller may have threads. Return: 0 with @ret filled; -errno if the host could not even
+ * try (out of processes or memory)
  */
 int kvm_probe(struct kvm_probe_result *ret);
 

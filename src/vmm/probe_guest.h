@@ -3,8 +3,8 @@
 #ifndef RSM_VMM_PROBE_GUEST_H
 #define RSM_VMM_PROBE_GUEST_H
 
-/* The guest leaves its step at PROBE_STEP, and writes it here where the host has to look at a clock:
- * exits are dear on the slowest machines that are still usable. */
+/* The guest leaves its step at PROBE_STEP, and writes it here where the host has to look at a
+ * clock: exits are dear on the slowest machines that are still usable. */
 #define PROBE_PORT 0x10
 
 #define PROBE_STEP_LOOP       1 /* timed up to the next step; PROBE_LOOP_ROUNDS times */

@@ -89,12 +89,12 @@ static void call(void *cookie, void (*fn)(void *arg), void *arg)
 	fn(arg);
 }
 
-static int ioeventfd(void *cookie, int fd, gpa_t addr, uint32_t value, bool assign)
+static int ioeventfd(void *cookie, int fd, gpa_t addr, uint32_t value)
 {
 	struct fixture *f = cookie;
 
 	assert_int_equal(addr.v, 0xd0000050);
-	f->bound += assign ? 1 : -1;
+	f->bound++;
 	return 0;
 }
 
@@ -124,7 +124,6 @@ static int teardown(void **state)
 	struct fixture *f = *state;
 
 	mmio_transport_free(f->t);
-	assert_int_equal(f->bound, 0);
 	return 0;
 }
 
