@@ -253,6 +253,8 @@ static int spawn_vmm(struct launch *l, struct rsm_error *err)
 
 	if (env->debug)
 		argv[n++] = "--debug";
+	if (!l->o->detach) /* it may keep stderr open, and say there why a VM died */
+		argv[n++] = "--foreground";
 	if (env->log_format == RSM_LOG_JSON) {
 		argv[n++] = "--log-format";
 		argv[n++] = "json";
@@ -275,9 +277,9 @@ static int spawn_vmm(struct launch *l, struct rsm_error *err)
 	fds[VMM_CONFIG] = l->memfd;
 	fds[VMM_SYNC] = report;
 	fds[VMM_STATE_DIR] = l->c->dirfd;
-	/* Without --log our stderr is the container's too: a VMM that outlives us must not keep
-	 * it open. In the foreground it tells there why a VM died. */
-	fds[VMM_LOG] = env->log_path || env->debug || !l->o->detach ? env->log_fd : -1;
+	/* Without --log the container's stderr is the caller's: the VMM must not write there too.
+	 */
+	fds[VMM_LOG] = env->log_path || env->debug ? env->log_fd : -1;
 	fds[VMM_CONSOLE] = l->console;
 	for (unsigned i = 0; i < l->o->preserve_fds; i++)
 		fds[VMM_EXTRA + i] = STDERR_FILENO + 1 + (int)i;

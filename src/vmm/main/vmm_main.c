@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * runsm-vmm ID [--debug] [--log-format json]
+ * runsm-vmm ID [--debug] [--foreground] [--log-format json]
  *
  * Started by `runsm create` with the fds of vmm_sandbox.h; never by hand. Its pid stands for the
  * container's init on the host: signals sent to it are init's, and its exit status is init's.
@@ -86,7 +86,7 @@ static void detach(void)
 		(void)rsm_set_cloexec(fd, true);
 }
 
-static int parse(int argc, char **argv)
+static int parse(int argc, char **argv, bool *foreground)
 {
 	enum rsm_log_format format = RSM_LOG_TEXT;
 
@@ -95,13 +95,15 @@ static int parse(int argc, char **argv)
 	for (int i = 2; i < argc; i++) {
 		if (strcmp(argv[i], "--debug") == 0)
 			rsm_log_set_level(RSM_LOG_DEBUG);
+		else if (strcmp(argv[i], "--foreground") == 0)
+			*foreground = true;
 		else if (strcmp(argv[i], "--log-format") == 0 && i + 1 < argc)
 			format = strcmp(argv[++i], "json") == 0 ? RSM_LOG_JSON : RSM_LOG_TEXT;
 		else
 			return -EINVAL;
 	}
 	rsm_log_set_name("runsm-vmm");
-	rsm_log_to(FD_LOG, format, false);
+	rsm_log_to(FD_LOG, format, *foreground);
 	return 0;
 }
 
@@ -139,7 +141,7 @@ int main(int argc, char **argv)
 	struct rsm_error err = RSM_ERROR_INIT;
 	int status;
 
-	if (parse(argc, argv) < 0) {
+	if (parse(argc, argv, &s.keep_stderr) < 0) {
 		(void)fprintf(stderr, "runsm-vmm is started by runsm\n");
 		return EXIT_VM_FAILED;
 	}

@@ -229,9 +229,9 @@ static void boot_timeout(void *cookie)
 
 	s->boot_timer = NULL;
 	console_text(s, console, sizeof(console));
-	(void)fail_fmt(s, ETIMEDOUT, "%s within %u ms%s",
+	(void)fail_fmt(s, ETIMEDOUT, "timed out: %s within %u ms%s",
 		       s->agent ? "the agent in the guest did not create the container"
-				: "the guest did not come up",
+				: "the guest did not answer",
 		       s->config->boot_timeout_ms, *console ? "" : ", and its console is silent");
 }
 
@@ -295,7 +295,7 @@ static int release_stdio(struct sandbox *s)
 
 	if (null < 0)
 		return -errno;
-	for (int fd = 0; fd < 3; fd++)
+	for (int fd = 0; fd < (s->keep_stderr ? 2 : 3); fd++)
 		(void)dup2(null, fd);
 	close(null);
 	for (unsigned i = 0; i < s->config->extra_fds; i++)
@@ -334,7 +334,7 @@ static int init_stdio(struct sandbox *s, struct rsm_error *err)
 /* Nobody waits for the report any more: without its creator the container is nobody's. */
 static void creator_gone(void *cookie, int fd, uint32_t events)
 {
-	struct rsm_error err = { .code = EPIPE };
+	struct rsm_error err = {.code = EPIPE};
 
 	(void)rsm_format(err.message, sizeof(err.message),
 			 "the command that creates the container was killed");

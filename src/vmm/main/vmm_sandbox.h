@@ -96,6 +96,7 @@ struct client {
  * @pausing:	a pause or resume is under way
  * @sync_fd:	where VmReport goes; -1 once it was written. Its reader going away before that ends
  *		the VM: whoever creates the container was killed
+ * @keep_stderr: fd 2 stays what it was: whoever started us stays too
  * @failure:	why the VM failed; code 0: it has not
  * @settle:	timer that looks whether processes are done, NULL while there is nothing to look for
  */
@@ -105,7 +106,7 @@ struct sandbox {
 	int sync_fd, state_fd, listen_fd;
 	Runsm__Status status, paused_from;
 	uint32_t init_pid;
-	bool pausing;
+	bool pausing, keep_stderr;
 	struct vsock *vsock;
 	struct vdev *fs;
 	struct exports *exports;
@@ -113,7 +114,8 @@ struct sandbox {
 	struct console *console;
 	struct ttrpc_conn *agent;
 	struct stdio_relay *agent_relay;
-	struct rsm_source *sync_source, *listen_source, *boot_timer, *lost_timer, *call_timer, *settle;
+	struct rsm_source *sync_source, *listen_source, *boot_timer, *lost_timer, *call_timer,
+		*settle;
 	LIST_HEAD(, process) processes;
 	LIST_HEAD(, client) clients;
 	struct process *init;
