@@ -11,9 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The kvm machine is not part of runsm yet: probed, reported, and not taken. */
-static const bool have_kvm_machine = false;
-
 int accel_choose(enum accel wanted, enum accel *ret, char reason[ACCEL_REASON_MAX],
 		 struct rsm_error *err)
 {
@@ -22,16 +19,6 @@ int accel_choose(enum accel wanted, enum accel *ret, char reason[ACCEL_REASON_MA
 
 	if (wanted == ACCEL_TCG) {
 		(void)snprintf(reason, ACCEL_REASON_MAX, "asked for");
-		*ret = ACCEL_TCG;
-		return 0;
-	}
-	if (!have_kvm_machine) {
-		if (wanted == ACCEL_KVM)
-			return rsm_fail(err, ENODEV,
-					"accel kvm: this version of runsm has no kvm machine yet; "
-					"use RUNSM_ACCEL=tcg or auto");
-		(void)snprintf(reason, ACCEL_REASON_MAX,
-			       "this version of runsm has no kvm machine yet");
 		*ret = ACCEL_TCG;
 		return 0;
 	}
