@@ -225,7 +225,8 @@ static int mem_lseek(struct fsrv_fs *fs, uint64_t nodeid, const struct fuse_lsee
 	return mem_leave(m, r);
 }
 
-static int mem_fallocate(struct fsrv_fs *fs, uint64_t nodeid, const struct fuse_fallocate_in *in)
+static int mem_fallocate(struct fsrv_fs *fs, const struct fuse_in_header *who,
+			 const struct fuse_fallocate_in *in)
 {
 	struct mem *m = mem_enter(fs);
 	struct mem_handle *h = file(m, in->fh, O_WRONLY);
@@ -246,7 +247,7 @@ static int mem_fallocate(struct fsrv_fs *fs, uint64_t nodeid, const struct fuse_
 	return mem_leave(m, r);
 }
 
-static ssize_t mem_copy_file_range(struct fsrv_fs *fs, uint64_t nodeid,
+static ssize_t mem_copy_file_range(struct fsrv_fs *fs, const struct fuse_in_header *who,
 				   const struct fuse_copy_file_range_in *in)
 {
 	struct mem *m = mem_enter(fs);

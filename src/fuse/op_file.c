@@ -158,7 +158,7 @@ ssize_t fsrv_op_fallocate(struct fsrv_req *r)
 	FSRV_NEED(r, fallocate);
 	if (in.offset > INT64_MAX || in.length > INT64_MAX)
 		return -EFBIG;
-	return r->fs->ops->fallocate(r->fs, r->h.nodeid, &in);
+	return r->fs->ops->fallocate(r->fs, &r->h, &in);
 }
 
 ssize_t fsrv_op_copy_file_range(struct fsrv_req *r)
@@ -172,7 +172,7 @@ ssize_t fsrv_op_copy_file_range(struct fsrv_req *r)
 		return -EINVAL;
 	/* the reply's count has 32 bits */
 	in.len = rsm_min(in.len, (uint64_t)INT32_MAX & ~0xfffULL);
-	done = r->fs->ops->copy_file_range(r->fs, r->h.nodeid, &in);
+	done = r->fs->ops->copy_file_range(r->fs, &r->h, &in);
 	if (done < 0)
 		return done;
 	r->reply.body.write = (struct fuse_write_out){ .size = (uint32_t)done };

@@ -310,8 +310,9 @@ int pt_flush(struct fsrv_fs *fs, uint64_t nodeid, const struct fuse_flush_in *in
 int pt_release(struct fsrv_fs *fs, uint64_t nodeid, const struct fuse_release_in *in);
 int pt_fsync(struct fsrv_fs *fs, uint64_t nodeid, uint64_t fh, bool datasync);
 int pt_lseek(struct fsrv_fs *fs, uint64_t nodeid, const struct fuse_lseek_in *in, uint64_t *ret);
-int pt_fallocate(struct fsrv_fs *fs, uint64_t nodeid, const struct fuse_fallocate_in *in);
-ssize_t pt_copy_file_range(struct fsrv_fs *fs, uint64_t nodeid,
+int pt_fallocate(struct fsrv_fs *fs, const struct fuse_in_header *who,
+		 const struct fuse_fallocate_in *in);
+ssize_t pt_copy_file_range(struct fsrv_fs *fs, const struct fuse_in_header *who,
 			   const struct fuse_copy_file_range_in *in);
 
 int pt_opendir(struct fsrv_fs *fs, uint64_t nodeid, struct fuse_open_out *out); /* pt_dir.c */

@@ -47,6 +47,15 @@ ssize_t pt_read(struct fsrv_fs *fs, uint64_t nodeid, const struct fuse_read_in *
 	return r;
 }
 
+/*
+ * Should this go to the end of the file, wherever that is by now? Not what comes from the guest's
+ * page cache, as mmap does: it belongs where the page is, whichever handle it is sent through.
+ */
+static bool append(const struct pt *pt, const struct fuse_write_in *in)
+{
+	return (in->flags & O_APPEND) && !pt->writeback && !(in->write_flags & FUSE_WRITE_CACHE);
+}
+
 ssize_t pt_write(struct fsrv_fs *fs, uint64_t nodeid, const struct fuse_write_in *in,
 		 const struct iovec *iov, unsigned n)
 {
@@ -59,7 +68,7 @@ ssize_t pt_write(struct fsrv_fs *fs, uint64_t nodeid, const struct fuse_write_in
 	if (in->write_flags & FUSE_WRITE_KILL_SUIDGID)
 		r = pt_kill_suidgid(h->fd);
 	if (r == 0) {
-		r = pwritev(h->fd, iov, (int)n, (off_t)in->offset);
+		r = pwritev2(h->fd, iov, (int)n, (off_t)in->offset, append(pt, in) ? RWF_APPEND : 0);
 		if (r < 0)
 			r = -errno;
 		atomic_store_explicit(&h->wrote, true, memory_order_relaxed);
@@ -103,7 +112,14 @@ int pt_lseek(struct fsrv_fs *fs, uint64_t nodeid, const struct fuse_lseek_in *in
 	return 0;
 }
 
-int pt_fallocate(struct fsrv_fs *fs, uint64_t nodeid, const struct fuse_fallocate_in *in)
+/* Set-id bits go when somebody without CAP_FSETID changes a file; who has it we can only guess. */
+static int kill_privs(const struct fuse_in_header *who, int fd)
+{
+	return who->uid == 0 ? 0 : pt_kill_suidgid(fd);
+}
+
+int pt_fallocate(struct fsrv_fs *fs, const struct fuse_in_header *who,
+		 const struct fuse_fallocate_in *in)
 {
 	struct pt *pt = to_pt(fs);
 	struct pt_handle *h;
@@ -114,12 +130,15 @@ int pt_fallocate(struct fsrv_fs *fs, uint64_t nodeid, const struct fuse_fallocat
 	h = pt_handle_get(pt, in->fh, false);
 	if (!h)
 		return -EBADF;
-	r = fallocate(h->fd, (int)in->mode, (off_t)in->offset, (off_t)in->length) < 0 ? -errno : 0;
+	r = kill_privs(who, h->fd);
+	if (r == 0 &&
+	    fallocate(h->fd, (int)in->mode, (off_t)in->offset, (off_t)in->length) < 0)
+		r = -errno;
 	pt_handle_put(pt, h);
 	return r;
 }
 
-ssize_t pt_copy_file_range(struct fsrv_fs *fs, uint64_t nodeid,
+ssize_t pt_copy_file_range(struct fsrv_fs *fs, const struct fuse_in_header *who,
 			   const struct fuse_copy_file_range_in *in)
 {
 	struct pt *pt = to_pt(fs);
@@ -128,7 +147,9 @@ ssize_t pt_copy_file_range(struct fsrv_fs *fs, uint64_t nodeid,
 	off_t off_in = (off_t)in->off_in, off_out = (off_t)in->off_out;
 	ssize_t r = -EBADF;
 
-	if (from && to) {
+	if (from && to)
+		r = kill_privs(who, to->fd);
+	if (r == 0) {
 		r = copy_file_range(from->fd, &off_in, to->fd, &off_out, in->len, 0);
 		if (r < 0)
 			r = -errno;

@@ -49,7 +49,7 @@ int pt_give_owner(struct pt *pt, int dirfd, int fd, const char *name,
 		return 0;
 	if (fchownat(fd, name, uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
-	if (S_ISREG(st->stx_mode) && (mode & (S_ISUID | S_ISGID))) {
+	if (!S_ISDIR(st->stx_mode) && !S_ISLNK(st->stx_mode) && (mode & (S_ISUID | S_ISGID))) {
 		_cleanup_close_ int path =
 			*name ? openat(fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC) : -1;
 		struct stat now;

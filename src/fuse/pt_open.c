@@ -8,19 +8,15 @@
 /*
  * open(2) flags from the guest's: its access mode, and what changes how the host does I/O. O_DIRECT is
  * not among them, because the guest's memory need not be aligned as the host's disk wants it;
- * O_TRUNC is done by hand once we know what was opened.
+ * O_TRUNC is done by hand once we know what was opened; O_APPEND is a matter of each WRITE.
  */
 int pt_open_flags(const struct pt *pt, uint32_t flags)
 {
 	int r = (int)(flags & (O_ACCMODE | O_SYNC | O_DSYNC | O_NOATIME));
 
-	if (pt->writeback) {
-		/* it reads a page before it writes part of it; appending is up to the guest */
-		if ((r & O_ACCMODE) == O_WRONLY)
-			r = (r & ~O_ACCMODE) | O_RDWR;
-	} else {
-		r |= (int)(flags & O_APPEND);
-	}
+	/* with the write-back cache the guest reads a page before it writes part of it */
+	if (pt->writeback && (r & O_ACCMODE) == O_WRONLY)
+		r = (r & ~O_ACCMODE) | O_RDWR;
 	return r;
 }
 

@@ -757,6 +757,23 @@ static void flock_belongs_to_the_handle(void **state)
 	assert_int_equal(fc_setlk(c, FUSE_SETLK, node, b, 1, F_RDLCK, FUSE_LK_FLOCK), 0);
 }
 
+static void appending_goes_to_the_end_but_pages_go_where_they_belong(void **state)
+{
+	struct fuse_write_in in = { .size = 3, .flags = O_RDWR | O_APPEND };
+	struct tree *t = *state;
+	struct fuse_client *c = &t->c;
+	uint64_t node;
+
+	put_file(t->dir, "f", "0123456789");
+	assert_int_equal(fc_lookup(c, 1, "f", &node), 0);
+	assert_int_equal(fc_open(c, node, O_RDWR | O_APPEND, &in.fh), 0);
+	assert_int_equal(fc_call(c, FUSE_WRITE, node, FC_V(in), { "end", 3 }), 0);
+	expect_text(c, node, in.fh, "0123456789end");
+	in.write_flags = FUSE_WRITE_CACHE;
+	assert_int_equal(fc_call(c, FUSE_WRITE, node, FC_V(in), { "top", 3 }), 0);
+	expect_text(c, node, in.fh, "top3456789end");
+}
+
 static void tmpfile_has_no_name_until_it_is_linked(void **state)
 {
 	const struct fuse_create_in in = { .flags = O_RDWR, .mode = 0600 };
@@ -914,6 +931,7 @@ int main(void)
 		TEST(readdirplus_counts_a_lookup_for_each_entry),
 		TEST_BOTH(record_locks_exclude_owners_and_go_with_flush),
 		TEST(flock_belongs_to_the_handle),
+		TEST(appending_goes_to_the_end_but_pages_go_where_they_belong),
 		TEST(tmpfile_has_no_name_until_it_is_linked),
 		TEST(absurd_offsets_and_sizes_are_errors),
 		TEST_EMPTY(mappings_reach_the_window_and_removals_are_all_tried),
