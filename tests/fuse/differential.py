@@ -3,6 +3,7 @@
 """The same random operations on two directories; anything that differs is an error.
 
 usage: differential.py SEED COUNT TESTED REFERENCE
+       differential.py --compare TESTED REFERENCE
 
 TESTED is served by the file system under test, REFERENCE is plain. After each operation results and
 errors are compared; now and then, and at the end, the trees: names, types, modes, owners, sizes,
@@ -310,6 +311,9 @@ def run(side, name, args, user):
 
 
 def main():
+    if sys.argv[1] == "--compare":
+        compare_trees(sys.argv[2], sys.argv[3], "compared")
+        return
     seed, count = int(sys.argv[1]), int(sys.argv[2])
     tested, reference = Side(sys.argv[3]), Side(sys.argv[4])
     choose = Chooser(seed)
