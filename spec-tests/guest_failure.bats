@@ -114,11 +114,11 @@ guest_fails() {
 
 @test "QEMU missing from PATH" {
 	mkdir "$T/bin"
-	PATH=$T/bin run --separate-stderr "$RUNTIME" --root "$ROOT" run --bundle "$BUNDLE" "$ID" </dev/null
+	run --separate-stderr env PATH="$T/bin" "$RUNTIME" --root "$ROOT" run --bundle "$BUNDLE" "$ID" </dev/null
 	[ "$status" != 0 ]
 	matches 'qemu-system-x86_64' "$stderr"
 	nothing_left
-	PATH=$T/bin run --separate-stderr "$RUNTIME" check
+	run --separate-stderr env PATH="$T/bin" "$RUNTIME" check
 	[ "$status" != 0 ]
 	matches 'qemu-system-x86_64' "$output$stderr"
 }

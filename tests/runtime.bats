@@ -366,6 +366,14 @@ nothing_left() {
 	nothing_left
 }
 
+@test "a missing QEMU is named" {
+	rm "$T/bin/qemu-system-x86_64"
+	run --separate-stderr env PATH="$T/bin" "$T/bin/runsm" --root "$T/root" create --bundle "$T/b" c
+	[ "$status" = 1 ]
+	[[ $stderr == *"qemu-system-x86_64"*"install the package qemu-system-x86"* ]]
+	nothing_left
+}
+
 @test "check says what fails and what to do about it, and its exit status says whether" {
 	printf '#!/bin/sh\ncase $1 in --version) echo QEMU emulator version 9;; *) printf %%s%%s%%s %s;; esac\n' \
 		"'\"vhost-user-fs-device\"' '\"vhost-user-vsock-device\"'" >"$T/bin/qemu-system-x86_64"

@@ -60,7 +60,7 @@ int accel_choose(enum accel wanted, enum accel *ret, char reason[ACCEL_REASON_MA
  */
 int find_helper(const char *name, char ret[PATH_MAX], struct rsm_error *err);
 
-/* Path of QEMU: in PATH, else in the usual places. */
+/* Path of QEMU, from PATH. */
 int find_qemu(char ret[PATH_MAX], struct rsm_error *err);
 
 #endif
