@@ -24,7 +24,6 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 
 struct options {
 	const char *socket_path;
@@ -274,19 +273,18 @@ static int watch_signals(struct daemon *d, int *ret_fd)
 	return rsm_loop_add(d->loop, *ret_fd, EPOLLIN, on_signal, d, NULL);
 }
 
-static int new_session(const struct options *o, int root, struct fsrv_fs **fs,
-		       struct fsrv_session **session, struct rsm_error *err)
+static int new_session(const struct options *o, struct fsrv_fs **fs, struct fsrv_session **session,
+		       struct rsm_error *err)
 {
 	struct fsrv_options how = {.cache = o->cache, .trace_fd = -1};
-	struct statvfs st;
-	struct fsrv_export export = {
-		.fd = root,
-		.readonly = o->readonly,
-		.nodev = fstatvfs(root, &st) == 0 && st.f_flag & ST_NODEV,
-		.cache = o->cache,
-	};
-	int ret = fsrv_passthrough_new(&export, 1, fs, err);
+	struct fsrv_export export;
+	int ret = fsrv_export_open(o->shared_dir, o->readonly, &export, err);
 
+	if (ret < 0)
+		return ret;
+	export.cache = o->cache;
+	ret = fsrv_passthrough_new(&export, 1, fs, err);
+	close(export.fd);
 	if (ret < 0)
 		return ret;
 	ret = fsrv_session_new(*fs, &how, session);
@@ -295,7 +293,6 @@ static int new_session(const struct options *o, int root, struct fsrv_fs **fs,
 
 static int run(const struct options *o, int sock, struct rsm_error *err)
 {
-	_cleanup_close_ int root = open(o->shared_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_close_ int signal_fd = -1;
 	struct virtiofs_options how = {.tag = o->tag, .helpers = o->helpers};
 	struct daemon d = {.err = RSM_ERROR_INIT};
@@ -305,14 +302,12 @@ static int run(const struct options *o, int sock, struct rsm_error *err)
 	struct vhost_user *vu = NULL;
 	int ret;
 
-	if (root < 0)
-		return rsm_fail_errno(err, errno, "open '%s'", o->shared_dir);
 	ret = rsm_loop_new(&d.loop);
 	if (ret == 0)
 		ret = watch_signals(&d, &signal_fd);
 	if (ret < 0)
 		return rsm_fail_errno(err, ret, "set up");
-	ret = new_session(o, root, &fs, &session, err);
+	ret = new_session(o, &fs, &session, err);
 	if (ret == 0)
 		ret = virtiofs_new(&how, session, &dev, err);
 	if (ret == 0)
