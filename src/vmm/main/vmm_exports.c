@@ -80,10 +80,23 @@ static int open_trace(const char *trace, int *fd, struct rsm_error *err)
 	return *fd < 0 ? rsm_fail_errno(err, errno, "open FUSE trace '%s'", trace) : 0;
 }
 
+/*
+ * The write-back cache is the whole device's: with it the guest never asks again for the size of a
+ * file it knows, so what the host appends to a file of a volume would stay unseen. It is for
+ * sandboxes of which the guest is the only writer.
+ */
+static enum fsrv_cache session_cache(const struct fsrv_export *list, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (list[i].cache != FSRV_CACHE_ALWAYS)
+			return FSRV_CACHE_AUTO;
+	return FSRV_CACHE_ALWAYS;
+}
+
 static int make_device(struct exports *x, const struct fsrv_export *list, struct vdev **ret,
 		       struct rsm_error *err)
 {
-	struct fsrv_options session = {.cache = FSRV_CACHE_ALWAYS, .trace_fd = x->trace_fd};
+	struct fsrv_options session = {.cache = session_cache(list, x->n), .trace_fd = x->trace_fd};
 	struct virtiofs_options device = {.tag = FS_TAG, .request_queues = 1};
 	int r = fsrv_passthrough_new(list, x->n, &x->fs, err);
 
