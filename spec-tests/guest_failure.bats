@@ -58,8 +58,7 @@ guest_fails() {
 
 @test "no guest image: says how to get one" {
 	export RUNSM_GUEST_DIR=$T/nowhere
-	guest_fails "guest image.*$T/nowhere|$T/nowhere.*guest image"
-	matches 'runsm guest build' "$stderr"
+	guest_fails "guest image.*$T/nowhere.*runsm guest build"
 	mkdir "$T/nowhere"
 	guest_fails 'guest image'
 	run -1 --separate-stderr "$RUNTIME" check
@@ -106,10 +105,10 @@ guest_fails() {
 @test "a guest that never answers is given up after RUNSM_BOOT_TIMEOUT" {
 	own_guest
 	init_is 'echo the guest that sleeps; /busybox sleep 1000'
-	export RUNSM_BOOT_TIMEOUT=4
+	export RUNSM_BOOT_TIMEOUT=10
 	local start=$SECONDS
 	guest_fails 'answer|timed out|time' 'the guest that sleeps'
-	[ $((SECONDS - start)) -lt 30 ]
+	[ $((SECONDS - start)) -lt 60 ]
 }
 
 @test "QEMU missing from PATH" {
