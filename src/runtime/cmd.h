@@ -101,12 +101,15 @@ extern const struct cmd_verb *const cmd_verbs[];
  * @into:	struct that the table's offsets refer to
  * @help:	set when -h or --help was there
  *
- * "--" ends the options. Values stay the caller's argv; the arrays of lists are never freed.
+ * "--" ends the options. Values stay the caller's argv; cmd_free_opts() frees the lists' arrays.
  *
  * Return: 0 or -EINVAL with runc's words in @err
  */
 int cmd_parse(const struct cmd_opt *opts, size_t nopts, bool stop_at_arg, int *argc, char **argv,
 	      void *into, bool *help, struct rsm_error *err);
+
+/* Free what cmd_parse() allocated in @into. */
+void cmd_free_opts(const struct cmd_opt *opts, size_t nopts, void *into);
 
 /* Print the options as a help text shows them. */
 void cmd_print_opts(const struct cmd_opt *opts, size_t nopts);

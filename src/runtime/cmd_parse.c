@@ -122,6 +122,18 @@ int cmd_parse(const struct cmd_opt *opts, size_t nopts, bool stop_at_arg, int *a
 	return 0;
 }
 
+void cmd_free_opts(const struct cmd_opt *opts, size_t nopts, void *into)
+{
+	for (size_t i = 0; i < nopts; i++) {
+		struct cmd_list *list = (struct cmd_list *)((char *)into + opts[i].offset);
+
+		if (opts[i].kind != CMD_LIST)
+			continue;
+		free(list->v);
+		*list = (struct cmd_list){ 0 };
+	}
+}
+
 void cmd_print_opts(const struct cmd_opt *opts, size_t nopts)
 {
 	size_t width = 0;

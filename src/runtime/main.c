@@ -186,14 +186,13 @@ static int finish(int ret, const struct rsm_error *err, int status)
 	return status ? status : 1;
 }
 
-static int run_verb(const struct cmd_verb *verb, const struct cmd_env *env, int argc, char **argv)
+static int run_verb(const struct cmd_verb *verb, const struct cmd_env *env, int argc, char **argv,
+		    void *opts)
 {
-	_Alignas(max_align_t) char opts[CMD_OPTS_MAX_SIZE] = {0};
 	struct rsm_error err = RSM_ERROR_INIT;
 	bool help = false;
 	int ret;
 
-	rsm_assert(verb->opts_size <= sizeof(opts));
 	ret = verb->hidden ? 0
 			   : cmd_parse(verb->opts, verb->nopts, verb->stop_at_arg, &argc, argv,
 				       opts, &help, &err);
@@ -244,6 +243,7 @@ int main(int argc, char **argv)
 	const struct cmd_verb *verb;
 	struct cmd_env env = {0};
 	char root[PATH_MAX];
+	_Alignas(max_align_t) char opts[CMD_OPTS_MAX_SIZE] = { 0 };
 	bool help;
 	int ret;
 
@@ -284,5 +284,8 @@ int main(int argc, char **argv)
 		rsm_log_error("No help topic for '%s'", argv[0]);
 		return 3; /* as runc */
 	}
-	return flush_output(run_verb(verb, &env, argc - 1, argv + 1));
+	rsm_assert(verb->opts_size <= sizeof(opts));
+	ret = run_verb(verb, &env, argc - 1, argv + 1, opts);
+	cmd_free_opts(verb->opts, verb->nopts, opts);
+	return flush_output(ret);
 }

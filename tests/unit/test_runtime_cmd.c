@@ -54,7 +54,8 @@ static void options_are_taken_in_any_form_and_place(void **state)
 	assert_string_equal(argv[0], "id");
 	assert_string_equal(argv[1], "sig");
 	assert_string_equal(argv[2], "-f");
-	free(o.list.v);
+	cmd_free_opts(table, RSM_ARRAY_SIZE(table), &o);
+	assert_null(o.list.v);
 }
 
 static void options_behind_the_first_argument_belong_to_the_other_program(void **state)
