@@ -39,7 +39,8 @@ struct fsrv_dirbuf;
  * with a node id raise the node's count by one if they succeed; forget lowers it. A lookup that
  * succeeds with nodeid 0 is a negative entry and counts nothing.
  *
- * @who in creating operations carries the uid and gid of the new file's owner.
+ * @who in creating operations carries the uid and gid of the new file's owner. Their umask is to be
+ * applied unless the directory has a default ACL; it is 0 if the client has applied it already.
  * @readlink, @getxattr, @listxattr: bytes stored; size 0 asks for the length (xattrs only).
  * @read, @write: short counts are fine; the segments may be guest memory.
  * @readdir: adds entries to @buf until it is full or the directory ends; offset 0 rewinds.
@@ -71,9 +72,9 @@ struct fsrv_ops {
 	int (*symlink)(struct fsrv_fs *fs, const struct fuse_in_header *who, const char *name,
 		       const char *target, struct fuse_entry_out *out);
 	int (*mknod)(struct fsrv_fs *fs, const struct fuse_in_header *who, const char *name,
-		     uint32_t mode, uint32_t rdev, struct fuse_entry_out *out);
+		     const struct fuse_mknod_in *in, struct fuse_entry_out *out);
 	int (*mkdir)(struct fsrv_fs *fs, const struct fuse_in_header *who, const char *name,
-		     uint32_t mode, struct fuse_entry_out *out);
+		     const struct fuse_mkdir_in *in, struct fuse_entry_out *out);
 	int (*unlink)(struct fsrv_fs *fs, uint64_t parent, const char *name);
 	int (*rmdir)(struct fsrv_fs *fs, uint64_t parent, const char *name);
 	int (*rename)(struct fsrv_fs *fs, uint64_t olddir, const char *oldname, uint64_t newdir,

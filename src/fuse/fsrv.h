@@ -113,7 +113,9 @@ void fsrv_session_reset(struct fsrv_session *s);
  * Never blocks on another client's lock: SETLKW that would wait returns -EINPROGRESS here and
  * answers later through fsrv_deferred_fn (see fsrv_set_deferred()).
  *
- * Context: any thread. Does not allocate for the frequent requests.
+ * Context: any thread; one that serves a request which makes a file stops sharing its working
+ * directory and umask with the other threads, and takes on the client's umask. Does not allocate
+ * for the frequent requests.
  * Return: bytes of reply written to @in; 0 for a request that has no reply (FORGET, …);
  * -EINPROGRESS: answered later; -EBADMSG: too short to be answered at all (no header, or no room
  * for one)

@@ -239,23 +239,25 @@ static int mem_symlink(struct fsrv_fs *fs, const struct fuse_in_header *who, con
 }
 
 static int mem_mknod(struct fsrv_fs *fs, const struct fuse_in_header *who, const char *name,
-		     uint32_t mode, uint32_t rdev, struct fuse_entry_out *out)
+		     const struct fuse_mknod_in *in, struct fuse_entry_out *out)
 {
 	struct mem *m = mem_enter(fs);
 	struct mem_node *n;
-	int r = mem_make(m, who, name, mode, &n);
+	int r = mem_make(m, who, name, in->mode & ~in->umask, &n);
 
 	if (r == 0) {
-		n->attr.rdev = rdev;
+		n->attr.rdev = in->rdev;
 		mem_fill_entry(n, out);
 	}
 	return mem_leave(m, r);
 }
 
 static int mem_mkdir(struct fsrv_fs *fs, const struct fuse_in_header *who, const char *name,
-		     uint32_t mode, struct fuse_entry_out *out)
+		     const struct fuse_mkdir_in *in, struct fuse_entry_out *out)
 {
-	return mem_mknod(fs, who, name, S_IFDIR | mode, 0, out);
+	const struct fuse_mknod_in node = { .mode = S_IFDIR | in->mode, .umask = in->umask };
+
+	return mem_mknod(fs, who, name, &node, out);
 }
 
 /* Take a name away; a directory must be empty. */

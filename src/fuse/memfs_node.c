@@ -123,7 +123,7 @@ static int mem_create(struct fsrv_fs *fs, const struct fuse_in_header *who, cons
 	if (e)
 		n = e->node;
 	else
-		r = mem_make(m, who, name, S_IFREG | (in->mode & 07777), &n);
+		r = mem_make(m, who, name, S_IFREG | (in->mode & 07777 & ~in->umask), &n);
 	if (r == 0)
 		r = do_open(m, n, in->flags, out);
 	if (r == 0)
@@ -141,7 +141,7 @@ static int mem_tmpfile(struct fsrv_fs *fs, const struct fuse_in_header *who,
 
 	if (!mem_dir(m, who->nodeid, &r))
 		return mem_leave(m, r);
-	r = mem_new_node(m, S_IFREG | (in->mode & 07777), who, &n);
+	r = mem_new_node(m, S_IFREG | (in->mode & 07777 & ~in->umask), who, &n);
 	if (r < 0)
 		return mem_leave(m, r);
 	n->attr.nlink = 0;

@@ -31,6 +31,7 @@ ssize_t fsrv_op_create(struct fsrv_req *r)
 	if (e < 0)
 		return e;
 	FSRV_NEED(r, create);
+	in.umask = fsrv_umask(r, in.umask);
 	r->reply.body.create.open = (struct fuse_open_out){ .fh = 0 };
 	e = r->fs->ops->create(r->fs, &r->h, name, &in, &r->reply.body.create.entry,
 			       &r->reply.body.create.open);
@@ -44,6 +45,7 @@ ssize_t fsrv_op_tmpfile(struct fsrv_req *r)
 
 	FSRV_GET(r, &in); /* a name follows, for nobody */
 	FSRV_NEED(r, tmpfile);
+	in.umask = fsrv_umask(r, in.umask);
 	r->reply.body.create.open = (struct fuse_open_out){ .fh = 0 };
 	e = r->fs->ops->tmpfile(r->fs, &r->h, &in, &r->reply.body.create.entry,
 				&r->reply.body.create.open);

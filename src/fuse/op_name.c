@@ -83,8 +83,9 @@ ssize_t fsrv_op_mknod(struct fsrv_req *r)
 		return -EINVAL;
 	}
 	FSRV_NEED(r, mknod);
-	return entry_reply(r->fs->ops->mknod(r->fs, &r->h, name, in.mode & (S_IFMT | 07777),
-					     in.rdev, &r->reply.body.entry));
+	in.mode &= S_IFMT | 07777;
+	in.umask = fsrv_umask(r, in.umask);
+	return entry_reply(r->fs->ops->mknod(r->fs, &r->h, name, &in, &r->reply.body.entry));
 }
 
 ssize_t fsrv_op_mkdir(struct fsrv_req *r)
@@ -95,8 +96,9 @@ ssize_t fsrv_op_mkdir(struct fsrv_req *r)
 	FSRV_GET(r, &in);
 	GET_NAME(r, &name);
 	FSRV_NEED(r, mkdir);
-	return entry_reply(
-		r->fs->ops->mkdir(r->fs, &r->h, name, in.mode & 07777, &r->reply.body.entry));
+	in.mode &= 07777;
+	in.umask = fsrv_umask(r, in.umask);
+	return entry_reply(r->fs->ops->mkdir(r->fs, &r->h, name, &in, &r->reply.body.entry));
 }
 
 ssize_t fsrv_op_unlink(struct fsrv_req *r)

@@ -181,8 +181,10 @@ ssize_t fsrv_op_setxattr(struct fsrv_req *r)
 	if (!value)
 		return -EINVAL;
 	FSRV_NEED(r, setxattr);
+	/* Linux sets the flag with the default ACL too, which it is not for */
 	return r->fs->ops->setxattr(r->fs, r->h.nodeid, name, value, in.size, in.flags,
-				    in.setxattr_flags & FUSE_SETXATTR_ACL_KILL_SGID);
+				    (in.setxattr_flags & FUSE_SETXATTR_ACL_KILL_SGID) &&
+					    strcmp(name, "system.posix_acl_access") == 0);
 }
 
 /* GETXATTR with @name, LISTXATTR without */

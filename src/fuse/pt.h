@@ -275,10 +275,10 @@ int pt_syncfs(struct fsrv_fs *fs, uint64_t nodeid);
 
 int pt_symlink(struct fsrv_fs *fs, const struct fuse_in_header *who, const char *name,
 	       const char *target, struct fuse_entry_out *out); /* pt_name.c */
-int pt_mknod(struct fsrv_fs *fs, const struct fuse_in_header *who, const char *name, uint32_t mode,
-	     uint32_t rdev, struct fuse_entry_out *out);
-int pt_mkdir(struct fsrv_fs *fs, const struct fuse_in_header *who, const char *name, uint32_t mode,
-	     struct fuse_entry_out *out);
+int pt_mknod(struct fsrv_fs *fs, const struct fuse_in_header *who, const char *name,
+	     const struct fuse_mknod_in *in, struct fuse_entry_out *out);
+int pt_mkdir(struct fsrv_fs *fs, const struct fuse_in_header *who, const char *name,
+	     const struct fuse_mkdir_in *in, struct fuse_entry_out *out);
 int pt_unlink(struct fsrv_fs *fs, uint64_t parent, const char *name);
 int pt_rmdir(struct fsrv_fs *fs, uint64_t parent, const char *name);
 int pt_rename(struct fsrv_fs *fs, uint64_t olddir, const char *oldname, uint64_t newdir,
@@ -287,7 +287,9 @@ int pt_link(struct fsrv_fs *fs, uint64_t nodeid, uint64_t newdir, const char *ne
 	    struct fuse_entry_out *out);
 /* Give what was just made to the request's owner; see pt_name.c */
 int pt_give_owner(struct pt *pt, int dirfd, int fd, const char *name,
-		  const struct fuse_in_header *who, mode_t mode, struct statx *st);
+		  const struct fuse_in_header *who, struct statx *st);
+/* Prepare for making something: the mode to make it with. See pt_name.c. */
+mode_t pt_mode(uint32_t mode, uint32_t mask);
 
 int pt_open_flags(const struct pt *pt, uint32_t flags); /* pt_open.c */
 int pt_open_inode(struct pt *pt, struct pt_inode *inode, int flags);

@@ -11,10 +11,41 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <sys/sysmacros.h>
 
 #define STAT_FLAGS (AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT)
+
+/**
+ * pt_mode() - Prepare for making something
+ * @mode:	the client's, which has not applied its umask
+ * @mask:	the client's umask
+ *
+ * Only the kernel knows whether the directory has a default ACL, which takes the umask's place: so
+ * this thread takes on the client's umask, after it has stopped sharing it with others. Umasks
+ * seldom change, so this is seldom a system call.
+ *
+ * Return: the mode for the call that makes it
+ */
+mode_t pt_mode(uint32_t mode, uint32_t mask)
+{
+	static _Thread_local enum { SHARED, OWN, REFUSED } state;
+	static _Thread_local uint32_t current;
+
+	if (state == SHARED) {
+		state = unshare(CLONE_FS) == 0 ? OWN : REFUSED;
+		if (state == OWN)
+			(void)umask(0);
+	}
+	if (state == REFUSED) /* rather too few permissions than others' umask changed */
+		return mode & ~mask;
+	if (mask != current) {
+		(void)umask(mask);
+		current = mask;
+	}
+	return mode;
+}
 
 /* The group a new file in @dirfd should have: the request's, or -1 to leave what the host chose. */
 static gid_t group_for(const struct pt *pt, int dirfd, gid_t wanted, gid_t got)
@@ -32,12 +63,12 @@ static gid_t group_for(const struct pt *pt, int dirfd, gid_t wanted, gid_t got)
  * pt_give_owner() - Give what was just made to whom the request came from
  * @dirfd:	directory it was made in
  * @fd, @name:	the new file as for fstatat(); @name "" for @fd itself
- * @mode:	permissions the guest asked for
  * @st:		of the new file; brought up to date
  */
 int pt_give_owner(struct pt *pt, int dirfd, int fd, const char *name,
-		  const struct fuse_in_header *who, mode_t mode, struct statx *st)
+		  const struct fuse_in_header *who, struct statx *st)
 {
+	mode_t mode = st->stx_mode & 07777;
 	uid_t uid = who->uid == st->stx_uid ? (uid_t)-1 : who->uid;
 	gid_t gid;
 	int r;
@@ -58,8 +89,8 @@ int pt_give_owner(struct pt *pt, int dirfd, int fd, const char *name,
 			return -errno;
 		if (*name && now.st_ino != st->stx_ino)
 			return -ESTALE;
-		r = *name ? pt_chmod(pt, path, mode & 07777) :
-			    (fchmod(fd, mode & 07777) < 0 ? -errno : 0);
+		r = *name ? pt_chmod(pt, path, mode) :
+			    (fchmod(fd, mode) < 0 ? -errno : 0);
 		if (r < 0)
 			return r;
 	}
@@ -68,18 +99,18 @@ int pt_give_owner(struct pt *pt, int dirfd, int fd, const char *name,
 
 /* The second half of symlink, mknod and mkdir: owner, and the guest learns of it. */
 static int made(struct pt *pt, struct pt_inode *dir, int fd, const char *name,
-		const struct fuse_in_header *who, mode_t mode, struct fuse_entry_out *out)
+		const struct fuse_in_header *who, mode_t type, struct fuse_entry_out *out)
 {
 	struct statx st;
 	int r;
 
 	r = statx(fd, name, STAT_FLAGS, PT_STATX_MASK, &st) < 0 ? -errno : 0;
 	if (r == 0)
-		r = pt_give_owner(pt, fd, fd, name, who, mode, &st);
+		r = pt_give_owner(pt, fd, fd, name, who, &st);
 	if (r == 0)
 		r = pt_enter(pt, dir, name, &st, -1, out, NULL);
 	if (r < 0)
-		(void)unlinkat(fd, name, S_ISDIR(mode) ? AT_REMOVEDIR : 0);
+		(void)unlinkat(fd, name, S_ISDIR(type) ? AT_REMOVEDIR : 0);
 	return r;
 }
 
@@ -94,31 +125,32 @@ int pt_symlink(struct fsrv_fs *fs, const struct fuse_in_header *who, const char 
 		return r;
 	r = symlinkat(target, fd, name) < 0 ? -errno : 0;
 	if (r == 0)
-		r = made(pt, dir, fd, name, who, S_IFLNK | 0777, out);
+		r = made(pt, dir, fd, name, who, S_IFLNK, out);
 	pt_put(pt, dir);
 	return r;
 }
 
-int pt_mknod(struct fsrv_fs *fs, const struct fuse_in_header *who, const char *name, uint32_t mode,
-	     uint32_t rdev, struct fuse_entry_out *out)
+int pt_mknod(struct fsrv_fs *fs, const struct fuse_in_header *who, const char *name,
+	     const struct fuse_mknod_in *in, struct fuse_entry_out *out)
 {
 	/* the kernel's new_decode_dev() */
-	dev_t dev = makedev((rdev & 0xfff00) >> 8, (rdev & 0xff) | ((rdev >> 12) & 0xfff00));
+	dev_t dev = makedev((in->rdev & 0xfff00) >> 8,
+			    (in->rdev & 0xff) | ((in->rdev >> 12) & 0xfff00));
 	struct pt *pt = to_pt(fs);
 	struct pt_inode *dir;
 	int fd, r = pt_get_dir(pt, who->nodeid, true, &dir, &fd);
 
 	if (r < 0)
 		return r;
-	r = mknodat(fd, name, mode, dev) < 0 ? -errno : 0;
+	r = mknodat(fd, name, pt_mode(in->mode, in->umask), dev) < 0 ? -errno : 0;
 	if (r == 0)
-		r = made(pt, dir, fd, name, who, mode, out);
+		r = made(pt, dir, fd, name, who, in->mode, out);
 	pt_put(pt, dir);
 	return r;
 }
 
-int pt_mkdir(struct fsrv_fs *fs, const struct fuse_in_header *who, const char *name, uint32_t mode,
-	     struct fuse_entry_out *out)
+int pt_mkdir(struct fsrv_fs *fs, const struct fuse_in_header *who, const char *name,
+	     const struct fuse_mkdir_in *in, struct fuse_entry_out *out)
 {
 	struct pt *pt = to_pt(fs);
 	struct pt_inode *dir;
@@ -126,9 +158,9 @@ int pt_mkdir(struct fsrv_fs *fs, const struct fuse_in_header *who, const char *n
 
 	if (r < 0)
 		return r;
-	r = mkdirat(fd, name, mode) < 0 ? -errno : 0;
+	r = mkdirat(fd, name, pt_mode(in->mode, in->umask)) < 0 ? -errno : 0;
 	if (r == 0)
-		r = made(pt, dir, fd, name, who, S_IFDIR | mode, out);
+		r = made(pt, dir, fd, name, who, S_IFDIR, out);
 	pt_put(pt, dir);
 	return r;
 }

@@ -154,7 +154,7 @@ static int open_existing(struct pt *pt, uint64_t parent, const char *name,
 
 /* The second half of CREATE and TMPFILE; @fd is the new file, taken over on success. */
 static int made_file(struct pt *pt, struct pt_inode *dir, int dirfd, int fd, const char *name,
-		     const struct fuse_in_header *who, mode_t mode, struct fuse_entry_out *entry,
+		     const struct fuse_in_header *who, struct fuse_entry_out *entry,
 		     struct fuse_open_out *out)
 {
 	struct pt_inode *i;
@@ -163,7 +163,7 @@ static int made_file(struct pt *pt, struct pt_inode *dir, int dirfd, int fd, con
 
 	if (statx(fd, "", AT_EMPTY_PATH, PT_STATX_MASK, &st) < 0)
 		return -errno;
-	r = pt_give_owner(pt, dirfd, fd, "", who, mode, &st);
+	r = pt_give_owner(pt, dirfd, fd, "", who, &st);
 	if (r < 0)
 		return r;
 	if (!name) {
@@ -199,9 +199,9 @@ int pt_create(struct fsrv_fs *fs, const struct fuse_in_header *who, const char *
 	/* always exclusively: what is there already is opened the careful way */
 	fd = openat(dirfd, name,
 		    pt_open_flags(pt, in->flags) | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-		    in->mode & 07777);
+		    pt_mode(in->mode & 07777, in->umask));
 	if (fd >= 0) {
-		r = made_file(pt, dir, dirfd, fd, name, who, in->mode, entry, out);
+		r = made_file(pt, dir, dirfd, fd, name, who, entry, out);
 		if (r == 0)
 			fd = -1;
 		else
@@ -230,10 +230,10 @@ int pt_tmpfile(struct fsrv_fs *fs, const struct fuse_in_header *who,
 	flags = pt_open_flags(pt, in->flags) | (int)(in->flags & O_EXCL);
 	if ((flags & O_ACCMODE) != O_RDWR)
 		flags = (flags & ~O_ACCMODE) | O_RDWR;
-	fd = openat(dirfd, ".", flags | O_TMPFILE | O_CLOEXEC, in->mode & 07777);
+	fd = openat(dirfd, ".", flags | O_TMPFILE | O_CLOEXEC, pt_mode(in->mode & 07777, in->umask));
 	r = fd < 0 ? -errno : 0;
 	if (r == 0)
-		r = made_file(pt, dir, dirfd, fd, NULL, who, in->mode, entry, out);
+		r = made_file(pt, dir, dirfd, fd, NULL, who, entry, out);
 	if (r == 0)
 		fd = -1;
 	pt_put(pt, dir);

@@ -120,6 +120,12 @@ struct fsrv_opcode {
 			return -ENOSYS;                                                            \
 	} while (0)
 
+/* The umask a creating op has to apply: none if the client did. */
+static inline uint32_t fsrv_umask(const struct fsrv_req *r, uint32_t umask)
+{
+	return r->s->conn.flags & FUSE_DONT_MASK ? umask & 0777 : 0;
+}
+
 /* NULL for opcodes that are not served. */
 const struct fsrv_opcode *fsrv_opcode(uint32_t opcode);
 

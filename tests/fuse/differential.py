@@ -16,6 +16,7 @@ import mmap
 import os
 import random
 import stat
+import struct
 import sys
 
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -157,6 +158,11 @@ class Side:
     def op_list(self, rel):
         return sorted(os.listdir(self.path(rel)))
 
+    def op_default_acl(self, rel, user, mask):
+        entries = [(1, 7, -1), (2, user, 1000), (4, 5, -1), (16, mask, -1), (32, 0, -1)]
+        acl = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *e) for e in entries)
+        os.setxattr(self.path(rel), "system.posix_acl_default", acl)
+
     def op_setxattr(self, rel, name, value, flags):
         os.setxattr(self.path(rel), name, value, flags)
 
@@ -270,6 +276,7 @@ class Chooser:
             "stat": lambda: (self.name(),),
             "access": lambda: (self.name(), r.randrange(8)),
             "list": lambda: (r.choice([".", self.name()]),),
+            "default_acl": lambda: (self.name(), r.randrange(8), r.choice([7, 5, 0])),
             "setxattr": lambda: (self.name(), xattr, self.data()[:r.choice([0, 10, 2000])],
                                  r.choice([0, 0, os.XATTR_CREATE, os.XATTR_REPLACE])),
             "getxattr": lambda: (self.name(), xattr),
