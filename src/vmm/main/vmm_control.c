@@ -199,16 +199,23 @@ static void do_signal(void *cookie, struct ttrpc_call *call, const ProtobufCMess
 {
 	const Runsm__SignalRequest *request = (const void *)message;
 	struct sandbox *s = ((struct client *)cookie)->sandbox;
+	bool kills;
 
 	if (!check(s, call, request->id))
 		return;
-	if (s->status != RUNSM__STATUS__PAUSED) {
+	kills = request->signal == SIGKILL && !*request->exec_id;
+	if (s->status != RUNSM__STATUS__PAUSED && !kills) {
 		forward(s, call, "Signal", message, NULL);
 		return;
 	}
-	/* A paused guest takes it when it goes on; what kills it goes on at once. */
+	/*
+	 * A paused guest takes it when it goes on, and what kills it makes it go on. SIGKILL is not
+	 * left to a guest that may be too broken to answer.
+	 */
 	(void)sandbox_call_agent(s, "Signal", message, NULL, NULL);
-	if (request->signal == SIGKILL && !s->pausing &&
+	if (kills)
+		sandbox_killed(s);
+	if (kills && s->status == RUNSM__STATUS__PAUSED && !s->pausing &&
 	    machine_resume(s->machine, ignore_resume, s) == 0)
 		s->pausing = true;
 	reply_empty(call);

@@ -7,12 +7,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #define DEFAULT_BOOT_MS 60000U
 /* When the agent's connection breaks, the machine's end is the better story, if it comes soon. */
 #define AGENT_LOST_NS   500000000ULL
+/* What SIGKILL does not end in this time is ended with the VM. */
+#define KILL_NS         (10ULL * 1000000000)
 #define CONSOLE_LINES   12U
 
 /* ---- reporting */
@@ -135,6 +138,25 @@ void sandbox_signal_init(struct sandbox *s, int sig)
 	request.id = s->config->id;
 	request.signal = (uint32_t)sig;
 	(void)sandbox_call_agent(s, "Signal", &request.base, NULL, NULL);
+}
+
+static void kill_timeout(void *cookie)
+{
+	struct sandbox *s = cookie;
+
+	s->kill_timer = NULL;
+	if (s->init->ended)
+		return;
+	rsm_log_warn("%s: the guest did not end a killed process; the VM is ended", s->config->id);
+	s->init->ended = true;
+	s->init->result.status = 128 + SIGKILL;
+	processes_settle(s);
+}
+
+void sandbox_killed(struct sandbox *s)
+{
+	if (!s->kill_timer)
+		(void)rsm_loop_timer(s->loop, KILL_NS, kill_timeout, s, &s->kill_timer);
 }
 
 static void agent_lost(void *cookie)
@@ -383,6 +405,7 @@ void sandbox_free(struct sandbox *s)
 	rsm_loop_remove(s->boot_timer);
 	rsm_loop_remove(s->lost_timer);
 	rsm_loop_remove(s->call_timer);
+	rsm_loop_remove(s->kill_timer);
 	rsm_loop_remove(s->settle);
 	rsm_loop_remove(s->sync_source);
 	rsm_close(&s->tty_fd);

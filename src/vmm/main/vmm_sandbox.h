@@ -115,7 +115,7 @@ struct sandbox {
 	struct ttrpc_conn *agent;
 	struct stdio_relay *agent_relay;
 	struct rsm_source *sync_source, *listen_source, *boot_timer, *lost_timer, *call_timer,
-		*settle;
+		*kill_timer, *settle;
 	LIST_HEAD(, process) processes;
 	LIST_HEAD(, client) clients;
 	struct process *init;
@@ -154,6 +154,9 @@ void sandbox_report(struct sandbox *s, const struct rsm_error *err);
 /* Call a method of the agent's; -ENOTCONN while there is none. */
 int sandbox_call_agent(struct sandbox *s, const char *method, const ProtobufCMessage *request,
 		       ttrpc_done_fn done, void *cookie);
+
+/* Init got SIGKILL: if the guest is too broken to end it, end the VM. */
+void sandbox_killed(struct sandbox *s);
 
 /* Send init a signal, not waiting for the answer. */
 void sandbox_signal_init(struct sandbox *s, int sig);
