@@ -32,7 +32,7 @@
 #define RESET_VALUE 0xfe
 /* reboot=k: port 0x64. No reboot=t: a triple fault shall mean that something broke. */
 #define BASE_CMDLINE                                                                               \
-	"console=ttyS0 quiet panic=-1 reboot=k rdinit=/init no_timer_check cryptomgr.notests"
+	"console=ttyS0 quiet panic=-1 reboot=k rdinit=/init pci=off no_timer_check cryptomgr.notests"
 
 static_assert(DEVICES_MAX <= ACPI_MMIO_MAX, "the DSDT holds them all");
 

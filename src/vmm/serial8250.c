@@ -8,6 +8,9 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
+/* Both bits: a FIFO that works (table 4). */
+#define UART_IIR_FIFO 0xc0
+
 static void flush(struct serial8250 *s)
 {
 	ssize_t n = 0;
@@ -59,7 +62,7 @@ static uint8_t read_register(struct serial8250 *s, uint64_t offset)
 		if (s->tx_interrupt)
 			iir = UART_IIR_THRI;
 		s->tx_interrupt = false; /* reading it acknowledges */
-		return iir;
+		return iir | (s->fcr & UART_FCR_ENABLE_FIFO ? UART_IIR_FIFO : 0);
 	case UART_LCR:
 		return s->lcr;
 	case UART_MCR:
@@ -100,6 +103,9 @@ static void write_register(struct serial8250 *s, uint64_t offset, uint8_t value)
 		if (!(before & UART_IER_THRI))
 			transmitter_empty(s);
 		break;
+	case UART_FCR:
+		s->fcr = value;
+		break;
 	case UART_LCR:
 		s->lcr = value;
 		break;
@@ -109,7 +115,7 @@ static void write_register(struct serial8250 *s, uint64_t offset, uint8_t value)
 	case UART_SCR:
 		s->scr = value;
 		break;
-	default: /* FIFO control: there is none; the status registers are read-only */
+	default: /* the status registers are read-only */
 		break;
 	}
 }

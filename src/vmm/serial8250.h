@@ -3,8 +3,9 @@
  * An 8250 serial port for the early console: what the guest sends comes out, nothing goes in.
  *
  * Each character is an exit of the guest, so this is for the kernel's messages, not for the
- * container's output. There is no baud rate and no FIFO: a character is sent the moment it is
- * written, the transmitter is always empty, and its interrupt comes at once when enabled.
+ * container's output. There is no baud rate: a character is sent the moment it is written, the
+ * transmitter is always empty, and its interrupt comes at once when enabled. The 16 bytes of a FIFO
+ * are there so that a driver sends as many per interrupt.
  *
  * Spec: National Semiconductor PC16550D, 8 (registers)
  */
@@ -29,7 +30,7 @@ struct serial8250 {
 	int out;
 	int irq;
 	pthread_mutex_t lock;
-	uint8_t ier, lcr, mcr, scr;
+	uint8_t ier, fcr, lcr, mcr, scr;
 	uint16_t divisor;
 	bool tx_interrupt;
 	size_t used;
