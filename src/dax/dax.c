@@ -32,7 +32,7 @@
 
 struct dax_window {
 	uint64_t len, align;
-	uint64_t units;	 /* len / align */
+	uint64_t units;  /* len / align */
 	uint64_t mapped; /* bits set */
 	const struct dax_mapper *mapper;
 	void *cookie;
@@ -108,8 +108,8 @@ static bool valid(const struct dax_window *w, uint64_t offset, uint64_t len)
 {
 	uint64_t end;
 
-	return len && offset % w->align == 0 && len % w->align == 0 &&
-	       rsm_add(offset, len, &end) && end <= w->len;
+	return len && offset % w->align == 0 && len % w->align == 0 && rsm_add(offset, len, &end) &&
+	       end <= w->len;
 }
 
 int dax_map(struct dax_window *w, uint64_t offset, uint64_t len, int fd, uint64_t fd_offset,
@@ -118,8 +118,8 @@ int dax_map(struct dax_window *w, uint64_t offset, uint64_t len, int fd, uint64_
 	uint64_t fd_end;
 	int r;
 
-	if (!valid(w, offset, len) || fd_offset % w->align ||
-	    !rsm_add(fd_offset, len, &fd_end) || fd_end > INT64_MAX)
+	if (!valid(w, offset, len) || fd_offset % w->align || !rsm_add(fd_offset, len, &fd_end) ||
+	    fd_end > INT64_MAX)
 		return -EINVAL;
 	pthread_mutex_lock(&w->lock);
 	r = w->mapper->map(w->cookie, offset, len, fd, fd_offset, prot);

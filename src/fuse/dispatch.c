@@ -11,7 +11,7 @@
 #define IN(type)  sizeof(struct fuse_##type##_in)
 #define OUT(type) sizeof(struct fuse_##type##_out)
 /* at least one character and its NUL, or just the NUL: an empty name is refused by name */
-#define NAME 1
+#define NAME      1
 
 /* clang-format off */
 static const struct fsrv_opcode opcodes[] = {

@@ -9,15 +9,15 @@
 #include <sys/stat.h>
 
 /*
- * A private copy of the mounts at and below @fd, with nodev. Not attached anywhere: it goes when its
- * fd is closed. Needs CAP_SYS_ADMIN.
+ * A private copy of the mounts at and below @fd, with nodev. Not attached anywhere: it goes when
+ * its fd is closed. Needs CAP_SYS_ADMIN.
  */
 static int clone_nodev(int fd, bool readonly)
 {
-	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NODEV |
-					       (readonly ? MOUNT_ATTR_RDONLY : 0) };
-	_cleanup_close_ int tree =
-		open_tree(fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
+	struct mount_attr attr = {.attr_set =
+					  MOUNT_ATTR_NODEV | (readonly ? MOUNT_ATTR_RDONLY : 0)};
+	_cleanup_close_ int tree = open_tree(
+		fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
 
 	if (tree < 0)
 		return -errno;

@@ -44,8 +44,8 @@ struct fsrv_dirbuf;
  * @readlink, @getxattr, @listxattr: bytes stored; size 0 asks for the length (xattrs only).
  * @read, @write: short counts are fine; the segments may be guest memory.
  * @readdir: adds entries to @buf until it is full or the directory ends; offset 0 rewinds.
- * @fallocate, @copy_file_range: with FUSE_HANDLE_KILLPRIV_V2 they clear set-id bits unless @who is root
- * (these two requests have no flag to say so).
+ * @fallocate, @copy_file_range: with FUSE_HANDLE_KILLPRIV_V2 they clear set-id bits unless @who is
+ * root (these two requests have no flag to say so).
  * @setlk: never waits; -EAGAIN when the lock is held by another.
  * @dax_fd: an fd to map the node with FUSE_SETUPMAPPING_FLAG_* @flags, which the caller closes. @fh
  * is UINT64_MAX from clients that do not say which of their handles it is for (Linux).

@@ -24,7 +24,7 @@ struct fsrv_session;
 struct dax_window;
 
 /* Largest WRITE payload / READ reply negotiated, bytes. */
-#define FSRV_MAX_IO (1U << 20)
+#define FSRV_MAX_IO   (1U << 20)
 /* Everything of a request before a WRITE's payload, bytes: header, struct, names, xattr value. */
 #define FSRV_MAX_HEAD (128U << 10)
 
@@ -97,9 +97,9 @@ void fsrv_session_free(struct fsrv_session *s);
 /**
  * fsrv_session_reset() - Drop everything a client negotiated or holds
  *
- * After device reset or disconnect (DESTROY does it by itself). Requests that wait are answered with
- * EINTR through fsrv_deferred_fn before it returns, none later; so hold no lock that function takes,
- * neither here nor around fsrv_handle().
+ * After device reset or disconnect (DESTROY does it by itself). Requests that wait are answered
+ * with EINTR through fsrv_deferred_fn before it returns, none later; so hold no lock that function
+ * takes, neither here nor around fsrv_handle().
  */
 void fsrv_session_reset(struct fsrv_session *s);
 

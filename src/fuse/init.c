@@ -16,11 +16,11 @@
  * FUSE_EXPORT_SUPPORT is not: it would have us look up "..".
  */
 #define FLAGS_ALWAYS                                                                               \
-	(FUSE_DONT_MASK | FUSE_ASYNC_READ | FUSE_POSIX_LOCKS | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES |              \
-	 FUSE_FLOCK_LOCKS | FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO | FUSE_ASYNC_DIO |         \
-	 FUSE_PARALLEL_DIROPS | FUSE_POSIX_ACL | FUSE_ABORT_ERROR | FUSE_MAX_PAGES |               \
-	 FUSE_CACHE_SYMLINKS | FUSE_SUBMOUNTS | FUSE_HANDLE_KILLPRIV_V2 | FUSE_SETXATTR_EXT |      \
-	 FUSE_INIT_EXT)
+	(FUSE_DONT_MASK | FUSE_ASYNC_READ | FUSE_POSIX_LOCKS | FUSE_ATOMIC_O_TRUNC |               \
+	 FUSE_BIG_WRITES | FUSE_FLOCK_LOCKS | FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO |        \
+	 FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS | FUSE_POSIX_ACL | FUSE_ABORT_ERROR |               \
+	 FUSE_MAX_PAGES | FUSE_CACHE_SYMLINKS | FUSE_SUBMOUNTS | FUSE_HANDLE_KILLPRIV_V2 |         \
+	 FUSE_SETXATTR_EXT | FUSE_INIT_EXT)
 
 static uint64_t wanted(const struct fsrv_session *s)
 {
@@ -38,7 +38,7 @@ static uint64_t wanted(const struct fsrv_session *s)
 
 ssize_t fsrv_op_init(struct fsrv_req *r)
 {
-	struct fuse_init_in in = { 0 };
+	struct fuse_init_in in = {0};
 	struct fuse_init_out *out = &r->reply.body.init;
 	struct fsrv_session *s = r->s;
 	uint64_t offered;
@@ -46,8 +46,8 @@ ssize_t fsrv_op_init(struct fsrv_req *r)
 	if (atomic_load(&s->ready))
 		return -EIO;
 	memcpy(&in, r->args.p, rsm_min(r->args.left, sizeof(in)));
-	*out = (struct fuse_init_out){ .major = FUSE_KERNEL_VERSION,
-				       .minor = FUSE_KERNEL_MINOR_VERSION };
+	*out = (struct fuse_init_out){.major = FUSE_KERNEL_VERSION,
+				      .minor = FUSE_KERNEL_MINOR_VERSION};
 	if (in.major > FUSE_KERNEL_VERSION)
 		return sizeof(*out); /* it tries again with our major version */
 	if (in.major < FUSE_KERNEL_VERSION || in.minor < FSRV_MINOR_MIN)

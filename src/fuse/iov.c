@@ -105,9 +105,7 @@ void fsrv_dirbuf_add(struct fsrv_dirbuf *b, const char *name, size_t namelen, ui
 {
 	static const struct fuse_entry_out none;
 	static const uint8_t zeros[8];
-	struct fuse_dirent d = {
-		.ino = ino, .off = off, .namelen = (uint32_t)namelen, .type = type
-	};
+	struct fuse_dirent d = {.ino = ino, .off = off, .namelen = (uint32_t)namelen, .type = type};
 
 	if (b->plus)
 		put(b, entry ? entry : &none, sizeof(*entry));

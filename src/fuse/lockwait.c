@@ -5,9 +5,9 @@
  * A file system's setlk never waits. A SETLKW that finds the lock taken becomes a waiter: its
  * request is answered with -EINPROGRESS, and one thread of the session's, started with the first
  * waiter, tries again until it succeeds, fails, or INTERRUPT names it. It tries whenever a request
- * of this session may have given a lock back (unlock, FLUSH, RELEASE), and every POLL_MS in between,
- * because locks are also taken and given back on the host behind our back. No thread ever blocks in
- * the kernel for a lock, so nothing has to be interrupted there.
+ * of this session may have given a lock back (unlock, FLUSH, RELEASE), and every POLL_MS in
+ *between, because locks are also taken and given back on the host behind our back. No thread ever
+ *blocks in the kernel for a lock, so nothing has to be interrupted there.
  *
  *	SETLKW ─setlk: EAGAIN─▶ waiter ─setlk: 0 or error─▶ deferred answer
  *	                           └───INTERRUPT, reset────▶ deferred answer EINTR
@@ -24,7 +24,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define POLL_MS	    20
+#define POLL_MS     20
 #define WAITERS_MAX 1024
 
 struct fsrv_waiter {
@@ -38,7 +38,7 @@ struct fsrv_waiter {
 
 static void answer(struct fsrv_lockwait *w, const struct fsrv_waiter *x, int error)
 {
-	struct fuse_out_header h = { .len = sizeof(h), .error = error, .unique = x->h.unique };
+	struct fuse_out_header h = {.len = sizeof(h), .error = error, .unique = x->h.unique};
 
 	w->fn(w->cookie, x->tag, &h, sizeof(h));
 }

@@ -255,7 +255,7 @@ static int mem_mknod(struct fsrv_fs *fs, const struct fuse_in_header *who, const
 static int mem_mkdir(struct fsrv_fs *fs, const struct fuse_in_header *who, const char *name,
 		     const struct fuse_mkdir_in *in, struct fuse_entry_out *out)
 {
-	const struct fuse_mknod_in node = { .mode = S_IFDIR | in->mode, .umask = in->umask };
+	const struct fuse_mknod_in node = {.mode = S_IFDIR | in->mode, .umask = in->umask};
 
 	return mem_mknod(fs, who, name, &node, out);
 }

@@ -277,7 +277,7 @@ static int mem_getattr(struct fsrv_fs *fs, uint64_t nodeid, const struct fuse_ge
 
 	if (!n)
 		return mem_leave(m, -ESTALE);
-	*out = (struct fuse_attr_out){ .attr_valid = 1 };
+	*out = (struct fuse_attr_out){.attr_valid = 1};
 	mem_fill_attr(n, &out->attr);
 	return mem_leave(m, 0);
 }
@@ -309,7 +309,7 @@ static int mem_setattr(struct fsrv_fs *fs, uint64_t nodeid, const struct fuse_se
 		n->attr.mtime = in->mtime;
 		n->attr.mtimensec = in->mtimensec;
 	}
-	*out = (struct fuse_attr_out){ .attr_valid = 1 };
+	*out = (struct fuse_attr_out){.attr_valid = 1};
 	mem_fill_attr(n, &out->attr);
 	return mem_leave(m, 0);
 }
@@ -329,8 +329,8 @@ static ssize_t mem_readlink(struct fsrv_fs *fs, uint64_t nodeid, char *buf, size
 
 static int mem_statfs(struct fsrv_fs *fs, uint64_t nodeid, struct fuse_kstatfs *out)
 {
-	*out = (struct fuse_kstatfs){ .bsize = 4096, .frsize = 4096, .namelen = 255,
-				      .files = MEM_NODES_MAX };
+	*out = (struct fuse_kstatfs){
+		.bsize = 4096, .frsize = 4096, .namelen = 255, .files = MEM_NODES_MAX};
 	return 0;
 }
 
@@ -479,7 +479,7 @@ static int mem_getlk(struct fsrv_fs *fs, uint64_t nodeid, const struct fuse_lk_i
 	if (!n)
 		return mem_leave(m, -ESTALE);
 	l = conflict(n, in);
-	*out = l ? l->lk : (struct fuse_file_lock){ .type = F_UNLCK };
+	*out = l ? l->lk : (struct fuse_file_lock){.type = F_UNLCK};
 	return mem_leave(m, 0);
 }
 
@@ -500,8 +500,10 @@ static int mem_setlk(struct fsrv_fs *fs, uint64_t nodeid, const struct fuse_lk_i
 	l = malloc(sizeof(*l));
 	if (!l)
 		return mem_leave(m, -ENOMEM);
-	*l = (struct mem_lock){ .next = n->locks, .owner = in->owner, .lk = in->lk,
-				.flock = in->lk_flags & FUSE_LK_FLOCK };
+	*l = (struct mem_lock){.next = n->locks,
+			       .owner = in->owner,
+			       .lk = in->lk,
+			       .flock = in->lk_flags & FUSE_LK_FLOCK};
 	n->locks = l;
 	return mem_leave(m, 0);
 }

@@ -14,7 +14,7 @@ ssize_t fsrv_op_open(struct fsrv_req *r)
 
 	FSRV_GET(r, &in);
 	FSRV_NEED(r, open);
-	r->reply.body.open = (struct fuse_open_out){ .fh = 0 };
+	r->reply.body.open = (struct fuse_open_out){.fh = 0};
 	e = r->fs->ops->open(r->fs, r->h.nodeid, &in, &r->reply.body.open);
 	return e < 0 ? e : (ssize_t)sizeof(r->reply.body.open);
 }
@@ -32,7 +32,7 @@ ssize_t fsrv_op_create(struct fsrv_req *r)
 		return e;
 	FSRV_NEED(r, create);
 	in.umask = fsrv_umask(r, in.umask);
-	r->reply.body.create.open = (struct fuse_open_out){ .fh = 0 };
+	r->reply.body.create.open = (struct fuse_open_out){.fh = 0};
 	e = r->fs->ops->create(r->fs, &r->h, name, &in, &r->reply.body.create.entry,
 			       &r->reply.body.create.open);
 	return e < 0 ? e : (ssize_t)sizeof(r->reply.body.create);
@@ -46,7 +46,7 @@ ssize_t fsrv_op_tmpfile(struct fsrv_req *r)
 	FSRV_GET(r, &in); /* a name follows, for nobody */
 	FSRV_NEED(r, tmpfile);
 	in.umask = fsrv_umask(r, in.umask);
-	r->reply.body.create.open = (struct fuse_open_out){ .fh = 0 };
+	r->reply.body.create.open = (struct fuse_open_out){.fh = 0};
 	e = r->fs->ops->tmpfile(r->fs, &r->h, &in, &r->reply.body.create.entry,
 				&r->reply.body.create.open);
 	return e < 0 ? e : (ssize_t)sizeof(r->reply.body.create);
@@ -58,8 +58,7 @@ ssize_t fsrv_op_tmpfile(struct fsrv_req *r)
  */
 static bool fits_exactly(const struct fsrv_req *r, size_t size)
 {
-	return r->nin > 1 && r->nin <= FSRV_SEGS_MAX &&
-	       r->in[0].iov_len == sizeof(r->reply.head) &&
+	return r->nin > 1 && r->nin <= FSRV_SEGS_MAX && r->in[0].iov_len == sizeof(r->reply.head) &&
 	       r->in_len == sizeof(r->reply.head) + size;
 }
 
@@ -99,7 +98,7 @@ ssize_t fsrv_op_write(struct fsrv_req *r)
 	done = in.size ? r->fs->ops->write(r->fs, r->h.nodeid, &in, iov, n) : 0;
 	if (done < 0)
 		return done;
-	r->reply.body.write = (struct fuse_write_out){ .size = (uint32_t)done };
+	r->reply.body.write = (struct fuse_write_out){.size = (uint32_t)done};
 	return sizeof(r->reply.body.write);
 }
 
@@ -133,8 +132,7 @@ ssize_t fsrv_op_fsync(struct fsrv_req *r)
 
 	FSRV_GET(r, &in);
 	FSRV_NEED(r, fsync);
-	return r->fs->ops->fsync(r->fs, r->h.nodeid, in.fh,
-				 in.fsync_flags & FUSE_FSYNC_FDATASYNC);
+	return r->fs->ops->fsync(r->fs, r->h.nodeid, in.fh, in.fsync_flags & FUSE_FSYNC_FDATASYNC);
 }
 
 ssize_t fsrv_op_lseek(struct fsrv_req *r)
@@ -177,7 +175,7 @@ ssize_t fsrv_op_copy_file_range(struct fsrv_req *r)
 	done = r->fs->ops->copy_file_range(r->fs, &r->h, &in);
 	if (done < 0)
 		return done;
-	r->reply.body.write = (struct fuse_write_out){ .size = (uint32_t)done };
+	r->reply.body.write = (struct fuse_write_out){.size = (uint32_t)done};
 	return sizeof(r->reply.body.write);
 }
 
@@ -186,7 +184,7 @@ ssize_t fsrv_op_opendir(struct fsrv_req *r)
 	int e;
 
 	FSRV_NEED(r, opendir);
-	r->reply.body.open = (struct fuse_open_out){ .fh = 0 };
+	r->reply.body.open = (struct fuse_open_out){.fh = 0};
 	e = r->fs->ops->opendir(r->fs, r->h.nodeid, &r->reply.body.open);
 	return e < 0 ? e : (ssize_t)sizeof(r->reply.body.open);
 }
@@ -195,7 +193,7 @@ static ssize_t do_readdir(struct fsrv_req *r, bool plus)
 {
 	size_t room = r->in_len - sizeof(r->reply.head);
 	size_t off = sizeof(r->reply.head);
-	struct fsrv_dirbuf buf = { .plus = plus, .iov = r->in, .n = r->nin };
+	struct fsrv_dirbuf buf = {.plus = plus, .iov = r->in, .n = r->nin};
 	struct fuse_read_in in;
 	int e;
 

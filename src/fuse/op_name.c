@@ -61,8 +61,7 @@ ssize_t fsrv_op_symlink(struct fsrv_req *r)
 	if (strlen(target) >= PATH_MAX)
 		return -ENAMETOOLONG;
 	FSRV_NEED(r, symlink);
-	return entry_reply(
-		r->fs->ops->symlink(r->fs, &r->h, name, target, &r->reply.body.entry));
+	return entry_reply(r->fs->ops->symlink(r->fs, &r->h, name, target, &r->reply.body.entry));
 }
 
 ssize_t fsrv_op_mknod(struct fsrv_req *r)
@@ -157,6 +156,6 @@ ssize_t fsrv_op_link(struct fsrv_req *r)
 	FSRV_GET(r, &in);
 	GET_NAME(r, &name);
 	FSRV_NEED(r, link);
-	return entry_reply(r->fs->ops->link(r->fs, in.oldnodeid, r->h.nodeid, name,
-					    &r->reply.body.entry));
+	return entry_reply(
+		r->fs->ops->link(r->fs, in.oldnodeid, r->h.nodeid, name, &r->reply.body.entry));
 }

@@ -161,13 +161,13 @@ static int check_xattr_name(const char *name)
 
 ssize_t fsrv_op_setxattr(struct fsrv_req *r)
 {
-	struct fuse_setxattr_in in = { 0 };
+	struct fuse_setxattr_in in = {0};
 	const void *at, *value;
 	const char *name;
 	int e;
 
-	at = rsm_cursor_bytes(&r->args, r->s->conn.flags & FUSE_SETXATTR_EXT ? sizeof(in) :
-									       FSRV_SETXATTR_IN_OLD);
+	at = rsm_cursor_bytes(
+		&r->args, r->s->conn.flags & FUSE_SETXATTR_EXT ? sizeof(in) : FSRV_SETXATTR_IN_OLD);
 	if (!at)
 		return -EINVAL;
 	memcpy(&in, at, r->s->conn.flags & FUSE_SETXATTR_EXT ? sizeof(in) : FSRV_SETXATTR_IN_OLD);
@@ -193,7 +193,7 @@ static ssize_t xattr_reply(struct fsrv_req *r, const char *name, uint32_t want)
 	size_t room = r->in_len - sizeof(r->reply.head);
 	size_t size = rsm_min((size_t)want, (size_t)XATTR_SIZE_MAX);
 	const struct fsrv_ops *ops = r->fs->ops;
-	struct fuse_getxattr_out out = { 0 };
+	struct fuse_getxattr_out out = {0};
 	_cleanup_free_ void *heap = NULL;
 	void *buf = NULL;
 	ssize_t n;
@@ -208,8 +208,8 @@ static ssize_t xattr_reply(struct fsrv_req *r, const char *name, uint32_t want)
 	} else {
 		size = 0;
 	}
-	n = name ? ops->getxattr(r->fs, r->h.nodeid, name, buf, size) :
-		   ops->listxattr(r->fs, r->h.nodeid, buf, size);
+	n = name ? ops->getxattr(r->fs, r->h.nodeid, name, buf, size)
+		 : ops->listxattr(r->fs, r->h.nodeid, buf, size);
 	if (n < 0 || want)
 		return body_done(r, n, heap);
 	out.size = (uint32_t)n;

@@ -11,8 +11,8 @@
  * each {export, mount} is a struct pt_mount, and the guest sees it as a mount of its own
  * (FUSE_ATTR_SUBMOUNT) if it can.
  *
- * Files are made as ourselves and then given to the request's uid and gid; the process' umask must be
- * 0, because the guest has applied its own.
+ * Files are made as ourselves and then given to the request's uid and gid; the process' umask must
+ *be 0, because the guest has applied its own.
  */
 #include "fuse/pt.h"
 
@@ -195,7 +195,7 @@ static int add_export(struct pt *pt, const struct fsrv_export *from, struct pt_e
 static int add_exports(struct pt *pt, const struct fsrv_export *exports, size_t n,
 		       struct rsm_error *err)
 {
-	const struct statx root = { .stx_mode = S_IFDIR | 0755, .stx_ino = 1 };
+	const struct statx root = {.stx_mode = S_IFDIR | 0755, .stx_ino = 1};
 	int r;
 
 	pt->synthetic = n != 1 || exports[0].name;
@@ -203,7 +203,8 @@ static int add_exports(struct pt *pt, const struct fsrv_export *exports, size_t 
 		return rsm_fail(err, ENOMEM, "out of memory");
 	for (size_t k = 0; k < n; k++) {
 		if (pt->synthetic && !exports[k].name)
-			return rsm_fail(err, EINVAL, "an export without a name must be the only one");
+			return rsm_fail(err, EINVAL,
+					"an export without a name must be the only one");
 		r = add_export(pt, &exports[k], &pt->exports[k], err);
 		if (r < 0)
 			return r;
@@ -274,8 +275,8 @@ int fsrv_passthrough_new(const struct fsrv_export *exports, size_t n, struct fsr
 		r = rsm_fail(err, ENOMEM, "out of memory");
 	} else {
 		pt->proc_fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
-		r = pt->proc_fd < 0 ? rsm_fail_errno(err, errno, "open '/proc/self/fd'") :
-				      add_exports(pt, exports, n, err);
+		r = pt->proc_fd < 0 ? rsm_fail_errno(err, errno, "open '/proc/self/fd'")
+				    : add_exports(pt, exports, n, err);
 	}
 	if (r < 0) {
 		pt_free(&pt->fs);

@@ -40,7 +40,8 @@ struct pt_plock;
  * struct pt_inode - One host inode the guest knows, or that something we keep needs
  * @mnt, @dev, @ino: identity; @mnt is NULL for the synthetic root only
  * @type:	S_IFMT part of the mode; part of the identity
- * @parent, @name: where it was last seen; @parent is NULL when it has no name any more, or never had
+ * @parent, @name: where it was last seen; @parent is NULL when it has no name any more, or never
+ * had
  * @fd:		O_PATH, -1 while not needed; an inode without a name always has one
  * @nlookup:	references the guest holds
  * @refs:	children whose @parent this is, and handles
@@ -112,8 +113,8 @@ struct pt_export {
 
 /**
  * struct pt - A passthrough file system
- * @lock:	covers all tables, every field of inodes but @fd, refs and lists of handles. Held for
- *		memory operations only, never over a system call but close().
+ * @lock:	covers all tables, every field of inodes but @fd, refs and lists of handles. Held
+ *for memory operations only, never over a system call but close().
  */
 struct pt {
 	struct fsrv_fs fs;
@@ -134,7 +135,7 @@ struct pt {
 	struct pt_handle *free_handles;
 	struct pt_chunk *chunks;
 	uint32_t nfds, max_fds; /* O_PATH fds that can be given up */
-	uint32_t hand;		/* clock hand, a slot of @nodes */
+	uint32_t hand;          /* clock hand, a slot of @nodes */
 };
 
 static inline struct pt *to_pt(struct fsrv_fs *fs)
@@ -219,7 +220,8 @@ bool pt_same(const struct pt_inode *inode, const struct statx *st);
 int pt_enter(struct pt *pt, struct pt_inode *parent, const char *name, const struct statx *st,
 	     int fd, struct fuse_entry_out *out, struct pt_inode **ret);
 
-/* Give the inode that relies on this name, if any, an fd: the name is about to go. Busy, or NULL. */
+/* Give the inode that relies on this name, if any, an fd: the name is about to go. Busy, or NULL.
+ */
 struct pt_inode *pt_pin_name(struct pt *pt, struct pt_inode *parent, const char *name);
 /* Put what pt_pin_name() returned; @gone: the name really went, so nobody relies on it any more. */
 void pt_unpin_name(struct pt *pt, struct pt_inode *pinned, struct pt_inode *parent,
@@ -257,7 +259,6 @@ int pt_get_node(struct pt *pt, uint64_t nodeid, bool change, struct pt_inode **r
 /* open(2) and chmod(2) the inode behind an O_PATH fd, which must not be a symlink. */
 int pt_reopen(struct pt *pt, int fd, int flags);
 int pt_chmod(struct pt *pt, int fd, mode_t mode);
-
 
 /* ---- the operations, by file; see struct fsrv_ops */
 int pt_lookup(struct fsrv_fs *fs, uint64_t parent, const char *name, struct fuse_entry_out *out);

@@ -67,7 +67,7 @@ int pt_getattr(struct fsrv_fs *fs, uint64_t nodeid, const struct fuse_getattr_in
 
 static struct fuse_sx_time sx_time(const struct statx_timestamp *t)
 {
-	return (struct fuse_sx_time){ .tv_sec = t->tv_sec, .tv_nsec = t->tv_nsec };
+	return (struct fuse_sx_time){.tv_sec = t->tv_sec, .tv_nsec = t->tv_nsec};
 }
 
 int pt_statx(struct fsrv_fs *fs, uint64_t nodeid, const struct fuse_statx_in *in,
@@ -133,8 +133,8 @@ static int set_owner(const struct pt_at *at, const struct fuse_setattr_in *in)
 static int set_times(const struct pt_at *at, const struct fuse_setattr_in *in)
 {
 	struct timespec ts[2] = {
-		{ .tv_sec = (time_t)in->atime, .tv_nsec = in->atimensec },
-		{ .tv_sec = (time_t)in->mtime, .tv_nsec = in->mtimensec },
+		{.tv_sec = (time_t)in->atime, .tv_nsec = in->atimensec},
+		{.tv_sec = (time_t)in->mtime, .tv_nsec = in->mtimensec},
 	};
 
 	if (in->valid & FATTR_ATIME_NOW)
@@ -291,9 +291,9 @@ int pt_statfs(struct fsrv_fs *fs, uint64_t nodeid, struct fuse_kstatfs *out)
 
 static int sync_export(struct pt *pt, const struct pt_export *e)
 {
-	_cleanup_close_ int fd = S_ISDIR(e->inode->type) ?
-					 openat(e->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) :
-					 pt_reopen(pt, e->fd, O_RDONLY);
+	_cleanup_close_ int fd = S_ISDIR(e->inode->type)
+					 ? openat(e->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+					 : pt_reopen(pt, e->fd, O_RDONLY);
 
 	if (fd < 0)
 		return errno ? -errno : -EIO;

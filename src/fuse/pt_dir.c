@@ -167,8 +167,7 @@ static int fill_exports(struct pt *pt, uint64_t offset, struct fsrv_dirbuf *buf)
 	return 0;
 }
 
-static int read_stream(struct pt *pt, struct pt_handle *h, uint64_t offset,
-		       struct fsrv_dirbuf *buf)
+static int read_stream(struct pt *pt, struct pt_handle *h, uint64_t offset, struct fsrv_dirbuf *buf)
 {
 	struct pt_dirstream *d = stream_of(pt, h);
 	int r = 0;

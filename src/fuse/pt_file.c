@@ -68,7 +68,8 @@ ssize_t pt_write(struct fsrv_fs *fs, uint64_t nodeid, const struct fuse_write_in
 	if (in->write_flags & FUSE_WRITE_KILL_SUIDGID)
 		r = pt_kill_suidgid(h->fd);
 	if (r == 0) {
-		r = pwritev2(h->fd, iov, (int)n, (off_t)in->offset, append(pt, in) ? RWF_APPEND : 0);
+		r = pwritev2(h->fd, iov, (int)n, (off_t)in->offset,
+			     append(pt, in) ? RWF_APPEND : 0);
 		if (r < 0)
 			r = -errno;
 		atomic_store_explicit(&h->wrote, true, memory_order_relaxed);
@@ -125,14 +126,14 @@ int pt_fallocate(struct fsrv_fs *fs, const struct fuse_in_header *who,
 	struct pt_handle *h;
 	int r;
 
-	if (in->mode & ~(uint32_t)(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
+	if (in->mode &
+	    ~(uint32_t)(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
 		return -EOPNOTSUPP;
 	h = pt_handle_get(pt, in->fh, false);
 	if (!h)
 		return -EBADF;
 	r = kill_privs(who, h->fd);
-	if (r == 0 &&
-	    fallocate(h->fd, (int)in->mode, (off_t)in->offset, (off_t)in->length) < 0)
+	if (r == 0 && fallocate(h->fd, (int)in->mode, (off_t)in->offset, (off_t)in->length) < 0)
 		r = -errno;
 	pt_handle_put(pt, h);
 	return r;

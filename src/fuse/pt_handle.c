@@ -29,8 +29,7 @@ int pt_handle_new(struct pt *pt, struct pt_inode *inode, int fd, bool is_dir, ui
 		r = fsrv_slots_add(&pt->handles, h, ret_fh);
 	if (r == 0) {
 		*h = (struct pt_handle){
-			.inode = inode, .fh = *ret_fh, .fd = fd, .refs = 1, .is_dir = is_dir
-		};
+			.inode = inode, .fh = *ret_fh, .fd = fd, .refs = 1, .is_dir = is_dir};
 		inode->refs++;
 		if (!is_dir) {
 			h->next = inode->handles;

@@ -5,33 +5,34 @@
  * Goal: give the guest stable node ids for host inodes, find an inode again at the cost of as few
  * system calls as possible, and never reach anything but the exported trees.
  *
- * A node is a host inode {mount, st_dev, st_ino, file type}; its id is slot + generation. It is found
- * by id (slots), by identity (hash by_id) and by the name it was last seen under (hash by_name).
+ * A node is a host inode {mount, st_dev, st_ino, file type}; its id is slot + generation. It is
+ *found by id (slots), by identity (hash by_id) and by the name it was last seen under (hash
+ *by_name).
  *
  *	                       ┌ fd: O_PATH, opened when needed, given up when there are many
  *	node id ──▶ inode ─────┤
  *	                       └ (parent inode, name): where it was last seen
  *
  * Two ways lead from a node to the host inode. By fd: certain, but an fd each is too many (a guest
- * that caches a tree of 100,000 files would need as many) and opening it doubles the cost of LOOKUP.
- * By name: one call on (fd of the parent, name), which never follows a symlink, and a comparison
- * of the identity afterwards; a difference is ESTALE, and the guest looks the name up again. So a
- * new node has no fd; a directory gets one when something is looked up in it, any node on its second
- * use. All names come from the guest through us, so we know of each change it makes: before a name is
- * removed or replaced the node that relies on it gets its fd, after a rename it relies on the new
- * one. Names changed behind our back, on the host, are what the comparison is for.
+ * that caches a tree of 100,000 files would need as many) and opening it doubles the cost of
+ *LOOKUP. By name: one call on (fd of the parent, name), which never follows a symlink, and a
+ *comparison of the identity afterwards; a difference is ESTALE, and the guest looks the name up
+ *again. So a new node has no fd; a directory gets one when something is looked up in it, any node
+ *on its second use. All names come from the guest through us, so we know of each change it makes:
+ *before a name is removed or replaced the node that relies on it gets its fd, after a rename it
+ *relies on the new one. Names changed behind our back, on the host, are what the comparison is for.
  *
- * When there are more than max_fds O_PATH fds, a clock hand goes over the slots and closes those not
- * used since its last round that can be found by name again.
+ * When there are more than max_fds O_PATH fds, a clock hand goes over the slots and closes those
+ *not used since its last round that can be found by name again.
  *
  * Life: a node is freed when the guest has forgotten it (nlookup), nothing refers to it (refs:
- * children it is the parent of, handles) and no request uses it (busy). An id the guest kept is then
- * not found any more (ESTALE).
+ * children it is the parent of, handles) and no request uses it (busy). An id the guest kept is
+ *then not found any more (ESTALE).
  *
  * Path safety: a name is one component, checked by the session, never "." or ".."; O_NOFOLLOW or
  * AT_SYMLINK_NOFOLLOW in every call, so a path of length one can only lead to an entry of that very
- * directory. A device, fifo or socket is never opened: only nodes of type regular file and directory
- * are, and by name only on a nodev mount.
+ * directory. A device, fifo or socket is never opened: only nodes of type regular file and
+ *directory are, and by name only on a nodev mount.
  *
  * Locking: pt->lock for everything but inode->fd, which is set once under the lock and read without
  * it by whoever holds the inode busy; it is closed only while nobody does.
@@ -42,7 +43,7 @@
 #include <sys/sysmacros.h>
 
 #define BUCKETS_FIRST 1024U
-#define CHUNK	      64
+#define CHUNK         64
 
 struct pt_chunk {
 	struct pt_chunk *next;

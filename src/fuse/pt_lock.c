@@ -2,8 +2,8 @@
 /*
  * Passthrough: locks.
  *
- * Record locks (fcntl) belong to a process in the guest, which the protocol calls lock owner, and to
- * the inode. On the host each {inode, owner} gets an open file description of its own, and the
+ * Record locks (fcntl) belong to a process in the guest, which the protocol calls lock owner, and
+ * to the inode. On the host each {inode, owner} gets an open file description of its own, and the
  * locks are that description's (F_OFD_*): owners exclude each other, processes on the host see
  * them, and closing the description is giving back everything, which is what FLUSH (some fd of the
  * owner was closed) asks for. Whole-file locks (flock) belong to the open file in the guest, and so
@@ -75,7 +75,7 @@ static int get(struct pt *pt, struct pt_inode *i, uint64_t owner, struct pt_ploc
 		close(fd);
 		return -ENOMEM;
 	}
-	*mine = (struct pt_plock){ .owner = owner, .fd = fd, .refs = 2 };
+	*mine = (struct pt_plock){.owner = owner, .fd = fd, .refs = 2};
 	pt_lock(pt);
 	p = find(i, owner);
 	if (!p) {
@@ -155,7 +155,7 @@ int pt_getlk(struct fsrv_fs *fs, uint64_t nodeid, const struct fuse_lk_in *in,
 	pt_put(pt, i);
 	if (r < 0)
 		return r;
-	*out = (struct fuse_file_lock){ .type = (uint32_t)fl.l_type };
+	*out = (struct fuse_file_lock){.type = (uint32_t)fl.l_type};
 	if (fl.l_type != F_UNLCK) {
 		out->start = (uint64_t)fl.l_start;
 		out->end = fl.l_len ? (uint64_t)(fl.l_start + fl.l_len - 1) : INT64_MAX;

@@ -37,7 +37,8 @@ int pt_lookup(struct fsrv_fs *fs, uint64_t parent, const char *name, struct fuse
 		return r;
 	if (!dir->mnt) {
 		r = lookup_export(pt, name, out);
-	} else if (statx(fd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, PT_STATX_MASK, &st) == 0) {
+	} else if (statx(fd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, PT_STATX_MASK, &st) ==
+		   0) {
 		r = pt_enter(pt, dir, name, &st, -1, out, NULL);
 	} else {
 		r = -errno;

@@ -89,8 +89,7 @@ int pt_give_owner(struct pt *pt, int dirfd, int fd, const char *name,
 			return -errno;
 		if (*name && now.st_ino != st->stx_ino)
 			return -ESTALE;
-		r = *name ? pt_chmod(pt, path, mode) :
-			    (fchmod(fd, mode) < 0 ? -errno : 0);
+		r = *name ? pt_chmod(pt, path, mode) : (fchmod(fd, mode) < 0 ? -errno : 0);
 		if (r < 0)
 			return r;
 	}

@@ -6,8 +6,8 @@
 #include <fcntl.h>
 
 /*
- * open(2) flags from the guest's: its access mode, and what changes how the host does I/O. O_DIRECT is
- * not among them, because the guest's memory need not be aligned as the host's disk wants it;
+ * open(2) flags from the guest's: its access mode, and what changes how the host does I/O. O_DIRECT
+ * is not among them, because the guest's memory need not be aligned as the host's disk wants it;
  * O_TRUNC is done by hand once we know what was opened; O_APPEND is a matter of each WRITE.
  */
 int pt_open_flags(const struct pt *pt, uint32_t flags)
@@ -139,7 +139,7 @@ static int open_existing(struct pt *pt, uint64_t parent, const char *name,
 			 const struct fuse_create_in *in, struct fuse_entry_out *entry,
 			 struct fuse_open_out *out)
 {
-	const struct fuse_open_in open_in = { .flags = in->flags, .open_flags = in->open_flags };
+	const struct fuse_open_in open_in = {.flags = in->flags, .open_flags = in->open_flags};
 	int r = pt_lookup(&pt->fs, parent, name, entry);
 
 	if (r < 0)
@@ -230,7 +230,8 @@ int pt_tmpfile(struct fsrv_fs *fs, const struct fuse_in_header *who,
 	flags = pt_open_flags(pt, in->flags) | (int)(in->flags & O_EXCL);
 	if ((flags & O_ACCMODE) != O_RDWR)
 		flags = (flags & ~O_ACCMODE) | O_RDWR;
-	fd = openat(dirfd, ".", flags | O_TMPFILE | O_CLOEXEC, pt_mode(in->mode & 07777, in->umask));
+	fd = openat(dirfd, ".", flags | O_TMPFILE | O_CLOEXEC,
+		    pt_mode(in->mode & 07777, in->umask));
 	r = fd < 0 ? -errno : 0;
 	if (r == 0)
 		r = made_file(pt, dir, dirfd, fd, NULL, who, entry, out);

@@ -165,7 +165,8 @@ int pt_stat(struct pt *pt, struct pt_inode *i, unsigned mask, struct statx *st)
 
 	if (r < 0)
 		return r;
-	if (statx(at.fd, at.name, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, mask, st) < 0)
+	if (statx(at.fd, at.name, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, mask, st) <
+	    0)
 		r = at.parent && (errno == ENOENT || errno == ENOTDIR) ? -ESTALE : -errno;
 	else if (at.parent && !pt_same(i, st))
 		r = -ESTALE;

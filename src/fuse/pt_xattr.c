@@ -31,7 +31,7 @@ static int xopen(struct pt *pt, struct pt_inode *i, struct xfile *x)
 	int fd;
 
 	x->mine = true;
-	x->at = (struct pt_at){ .fd = -1 };
+	x->at = (struct pt_at){.fd = -1};
 	if (S_ISREG(i->type)) {
 		if (pt_at(pt, i, PT_AT_OPEN, &x->at) == 0) {
 			x->mine = false;
@@ -60,8 +60,7 @@ static void xclose(struct pt *pt, struct xfile *x)
 	pt_at_done(pt, &x->at);
 }
 
-ssize_t pt_getxattr(struct fsrv_fs *fs, uint64_t nodeid, const char *name, void *value,
-		    size_t size)
+ssize_t pt_getxattr(struct fsrv_fs *fs, uint64_t nodeid, const char *name, void *value, size_t size)
 {
 	struct pt *pt = to_pt(fs);
 	struct pt_inode *i;
@@ -72,8 +71,8 @@ ssize_t pt_getxattr(struct fsrv_fs *fs, uint64_t nodeid, const char *name, void 
 		return r;
 	r = xopen(pt, i, &x);
 	if (r >= 0) {
-		r = x.fd >= 0 ? fgetxattr(x.fd, name, value, size) :
-				getxattr(x.path, name, value, size);
+		r = x.fd >= 0 ? fgetxattr(x.fd, name, value, size)
+			      : getxattr(x.path, name, value, size);
 		if (r < 0)
 			r = -errno;
 		xclose(pt, &x);
@@ -127,8 +126,8 @@ int pt_setxattr(struct fsrv_fs *fs, uint64_t nodeid, const char *name, const voi
 		return r;
 	r = xopen(pt, i, &x);
 	if (r >= 0) {
-		r = x.fd >= 0 ? fsetxattr(x.fd, name, value, size, (int)flags) :
-				setxattr(x.path, name, value, size, (int)flags);
+		r = x.fd >= 0 ? fsetxattr(x.fd, name, value, size, (int)flags)
+			      : setxattr(x.path, name, value, size, (int)flags);
 		r = r < 0 ? -errno : 0;
 		xclose(pt, &x);
 	}

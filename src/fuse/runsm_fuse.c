@@ -76,21 +76,16 @@ static int parse_cache(const char *s, enum fsrv_cache *ret)
 static int parse(int argc, char **argv, struct options *o, struct rsm_error *err)
 {
 	static const struct option longs[] = {
-		{ "source", required_argument, NULL, 's' },
-		{ "readonly", no_argument, NULL, 'r' },
-		{ "cache", required_argument, NULL, 'c' },
-		{ "threads", required_argument, NULL, 'j' },
-		{ "trace", required_argument, NULL, 't' },
-		{ "foreground", no_argument, NULL, 'f' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
+		{"source", required_argument, NULL, 's'}, {"readonly", no_argument, NULL, 'r'},
+		{"cache", required_argument, NULL, 'c'},  {"threads", required_argument, NULL, 'j'},
+		{"trace", required_argument, NULL, 't'},  {"foreground", no_argument, NULL, 'f'},
+		{"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
 	};
 	char *end;
 	int c;
 
-	*o = (struct options){ .cache = FSRV_CACHE_AUTO,
-			       .threads = 1,
-			       .trace = getenv("RUNSM_FUSE_TRACE") };
+	*o = (struct options){
+		.cache = FSRV_CACHE_AUTO, .threads = 1, .trace = getenv("RUNSM_FUSE_TRACE")};
 	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
 		switch (c) {
 		case 's':
@@ -101,8 +96,8 @@ static int parse(int argc, char **argv, struct options *o, struct rsm_error *err
 			break;
 		case 'c':
 			if (parse_cache(optarg, &o->cache) < 0)
-				return rsm_fail(err, EINVAL, "--cache %s: not never, auto or always",
-						optarg);
+				return rsm_fail(err, EINVAL,
+						"--cache %s: not never, auto or always", optarg);
 			break;
 		case 'j':
 			o->threads = (unsigned)strtoul(optarg, &end, 10);
@@ -139,7 +134,7 @@ static void deferred(void *cookie, void *tag, const void *reply, size_t len)
 
 static int serve_one(struct server *s, uint8_t *request, uint8_t *room, size_t size)
 {
-	struct iovec out = { request, 0 }, in = { room, size };
+	struct iovec out = {request, 0}, in = {room, size};
 	ssize_t n = read(s->dev, request, size);
 
 	if (n < 0) /* ENOENT: the request was aborted before we saw it */
@@ -248,9 +243,9 @@ static int run(const struct options *o, struct server *s, int ready_fd, struct r
 
 static int serve(const struct options *o, struct rsm_error *err)
 {
-	struct fsrv_export export = { .fd = -1 };
-	struct fsrv_options fo = { .cache = o->cache, .trace_fd = -1 };
-	struct server s = { .dev = -1 };
+	struct fsrv_export export = {.fd = -1};
+	struct fsrv_options fo = {.cache = o->cache, .trace_fd = -1};
+	struct server s = {.dev = -1};
 	struct fsrv_fs *fs = NULL;
 	_cleanup_close_ int ready_fd = -1;
 	int r;
@@ -260,9 +255,10 @@ static int serve(const struct options *o, struct rsm_error *err)
 	if (r < 0)
 		return rsm_fail_errno(err, r, "go to the background");
 	if (o->trace) {
-		fo.trace_fd = !strcmp(o->trace, "stderr") ?
-				      STDERR_FILENO :
-				      open(o->trace, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+		fo.trace_fd =
+			!strcmp(o->trace, "stderr")
+				? STDERR_FILENO
+				: open(o->trace, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 		if (fo.trace_fd < 0)
 			return rsm_fail_errno(err, errno, "open '%s'", o->trace);
 	}
@@ -280,7 +276,8 @@ static int serve(const struct options *o, struct rsm_error *err)
 	} else {
 		fsrv_set_deferred(s.session, deferred, &s);
 		s.dev = open("/dev/fuse", O_RDWR | O_CLOEXEC);
-		r = s.dev < 0 ? rsm_fail_errno(err, errno, "open '/dev/fuse'") : run(o, &s, ready_fd, err);
+		r = s.dev < 0 ? rsm_fail_errno(err, errno, "open '/dev/fuse'")
+			      : run(o, &s, ready_fd, err);
 		fsrv_session_free(s.session);
 		rsm_close(&s.dev);
 	}

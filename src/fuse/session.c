@@ -2,8 +2,8 @@
 /*
  * The FUSE session: one request in, at most one reply out.
  *
- *	transport ──segments──▶ fsrv_handle() ─▶ row of the dispatch table ─▶ op_*.c ─▶ struct fsrv_ops
- *	          ◀──segments── header + body ◀──────────────────────────────────────── file system
+ *	transport ──segments──▶ fsrv_handle() ─▶ row of the dispatch table ─▶ op_*.c ─▶ struct
+ *fsrv_ops ◀──segments── header + body ◀──────────────────────────────────────── file system
  *
  * States: new ──INIT──▶ ready ──DESTROY or fsrv_session_reset()──▶ new. While new, everything but
  * INIT and DESTROY is answered with EIO; a second INIT while ready as well. Going back to new drops
@@ -75,7 +75,8 @@ static int check(const struct fsrv_req *r, const struct fsrv_opcode *op)
 {
 	if (!op)
 		return -ENOSYS;
-	if (!(op->flags & FSRV_ANYTIME) && !atomic_load_explicit(&r->s->ready, memory_order_acquire))
+	if (!(op->flags & FSRV_ANYTIME) &&
+	    !atomic_load_explicit(&r->s->ready, memory_order_acquire))
 		return -EIO;
 	if (r->out_len - sizeof(r->h) < op->min_in)
 		return -EINVAL;

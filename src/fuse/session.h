@@ -87,10 +87,10 @@ struct fsrv_req {
 	} reply;
 };
 
-#define FSRV_NOREPLY  1U /* FORGET and its like */
-#define FSRV_DIRECT   2U /* the function put the body into @in itself */
-#define FSRV_PAYLOAD  4U /* copy the head only: header and the op's struct */
-#define FSRV_BIG      8U /* the head may be larger than the stack's copy */
+#define FSRV_NOREPLY 1U  /* FORGET and its like */
+#define FSRV_DIRECT  2U  /* the function put the body into @in itself */
+#define FSRV_PAYLOAD 4U  /* copy the head only: header and the op's struct */
+#define FSRV_BIG     8U  /* the head may be larger than the stack's copy */
 #define FSRV_ANYTIME 16U /* also before INIT */
 #define FSRV_SLOW    32U /* may block for long */
 
@@ -108,7 +108,8 @@ struct fsrv_opcode {
 	uint32_t flags;
 };
 
-/* In an op's function: take its struct from the request; leave if the file system has no such op. */
+/* In an op's function: take its struct from the request; leave if the file system has no such op.
+ */
 #define FSRV_GET(r, in)                                                                            \
 	do {                                                                                       \
 		if (!rsm_cursor_get(&(r)->args, (in)))                                             \

@@ -21,7 +21,7 @@ static int grow(struct fsrv_slots *t)
 	t->slot = slot;
 	t->size = size;
 	if (t->n == 0)
-		t->slot[t->n++] = (struct fsrv_slot){ .object = NULL };
+		t->slot[t->n++] = (struct fsrv_slot){.object = NULL};
 	return 0;
 }
 
@@ -60,5 +60,5 @@ void fsrv_slots_remove(struct fsrv_slots *t, uint64_t id)
 void fsrv_slots_free(struct fsrv_slots *t)
 {
 	free(t->slot);
-	*t = (struct fsrv_slots){ .slot = NULL };
+	*t = (struct fsrv_slots){.slot = NULL};
 }

@@ -50,8 +50,8 @@ void fsrv_trace(const struct fsrv_req *r, const struct fsrv_opcode *op, ssize_t 
 
 	name_of(r, op, name, sizeof(name));
 	n = snprintf(line, sizeof(line),
-		     "fuse %" PRIu64 " %s(%" PRIu32 ") node=%" PRIx64 " uid=%" PRIu32 " pid=%" PRIu32
-		     " len=%zu%s%s%s = %zd\n",
+		     "fuse %" PRIu64 " %s(%" PRIu32 ") node=%" PRIx64 " uid=%" PRIu32
+		     " pid=%" PRIu32 " len=%zu%s%s%s = %zd\n",
 		     (uint64_t)r->h.unique, op ? op->name : "?", r->h.opcode, (uint64_t)r->h.nodeid,
 		     r->h.uid, r->h.pid, r->out_len, name[0] ? " \"" : "", name,
 		     name[0] ? "\"" : "", result);

@@ -4,9 +4,10 @@
  * bit 0 of the first byte says so, over a passthrough of a temporary directory, beside which lies
  * something that nobody may touch.
  *
- * The input is flags, then requests {opcode, node, handle, cut, room u16, length u16, arguments}. Node
- * and handle pick one that an earlier reply gave, or a strange value; the handle replaces the first
- * eight bytes of the arguments if its top bit is set. Segments are heap blocks of their exact size.
+ * The input is flags, then requests {opcode, node, handle, cut, room u16, length u16, arguments}.
+ * Node and handle pick one that an earlier reply gave, or a strange value; the handle replaces the
+ * first eight bytes of the arguments if its top bit is set. Segments are heap blocks of their exact
+ * size.
  */
 #include "base/cleanup.h"
 #include "base/io.h"
@@ -40,13 +41,13 @@ struct wire {
 static struct place {
 	int top, tree, outside;
 	struct timespec mtime;
-} place = { .top = -1 };
+} place = {.top = -1};
 
 static int make_place(void)
 {
 	static char name[] = "/tmp/fuzz_fuse.XXXXXX";
 	/* what fills the disk is not what is looked for */
-	const struct rlimit small = { 1 << 20, 1 << 20 };
+	const struct rlimit small = {1 << 20, 1 << 20};
 	struct stat st;
 	int fd;
 
@@ -101,7 +102,7 @@ static void check_outside(void)
 
 static int new_passthrough(struct fsrv_fs **ret)
 {
-	struct fsrv_export e = { .nodev = false };
+	struct fsrv_export e = {.nodev = false};
 	struct rsm_error err = RSM_ERROR_INIT;
 	int r = make_place();
 
@@ -114,9 +115,9 @@ static int new_passthrough(struct fsrv_fs **ret)
 	e.fd = place.tree;
 	r = symlinkat("../outside", place.tree, "a") < 0 ||
 			    symlinkat("../outside/canary", place.tree, "b") < 0 ||
-			    mkdirat(place.tree, "d", 0755) < 0 ?
-		    -errno :
-		    fsrv_passthrough_new(&e, 1, ret, &err);
+			    mkdirat(place.tree, "d", 0755) < 0
+		    ? -errno
+		    : fsrv_passthrough_new(&e, 1, ret, &err);
 	close(place.tree);
 	return r;
 }
@@ -179,7 +180,7 @@ static void learn(struct client *c, uint32_t opcode, const uint8_t *reply, size_
 
 static uint64_t pick(const uint64_t *list, unsigned n, uint8_t which)
 {
-	static const uint64_t strange[] = { 0, 1ULL << 32 | 1, UINT32_MAX, UINT64_MAX };
+	static const uint64_t strange[] = {0, 1ULL << 32 | 1, UINT32_MAX, UINT64_MAX};
 
 	which &= 0x7f;
 	if (which >= 0x7c)
@@ -189,12 +190,15 @@ static uint64_t pick(const uint64_t *list, unsigned n, uint8_t which)
 
 static void one_request(struct client *c, const struct wire *w, const uint8_t *args)
 {
-	struct fuse_in_header h = { .len = (uint32_t)(sizeof(h) + w->len), .opcode = w->opcode,
-				    .unique = ++c->unique, .uid = 1000, .gid = 1000 };
+	struct fuse_in_header h = {.len = (uint32_t)(sizeof(h) + w->len),
+				   .opcode = w->opcode,
+				   .unique = ++c->unique,
+				   .uid = 1000,
+				   .gid = 1000};
 	uint64_t fh = pick(c->handles, c->nhandles, w->handle);
 	size_t len = sizeof(h) + w->len, room = w->room % ROOM_MAX;
 	uint8_t *request = malloc(len), *reply = malloc(ROOM_MAX);
-	struct iovec out[128] = { 0 }, in[128] = { 0 };
+	struct iovec out[128] = {0}, in[128] = {0};
 	unsigned nout, nin;
 	size_t at = 0;
 	ssize_t n;
@@ -229,8 +233,8 @@ static void one_request(struct client *c, const struct wire *w, const uint8_t *a
 
 static void init(struct client *c)
 {
-	const struct fuse_init_in in = { .major = 7, .minor = 38, .flags = UINT32_MAX };
-	const struct wire w = { .opcode = FUSE_INIT, .room = 512, .len = sizeof(in) };
+	const struct fuse_init_in in = {.major = 7, .minor = 38, .flags = UINT32_MAX};
+	const struct wire w = {.opcode = FUSE_INIT, .room = 512, .len = sizeof(in)};
 
 	one_request(c, &w, (const uint8_t *)&in);
 }
@@ -241,8 +245,8 @@ static void deferred(void *cookie, void *tag, const void *reply, size_t len)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	const struct fsrv_options options = { .cache = FSRV_CACHE_ALWAYS, .trace_fd = -1 };
-	struct client c = { 0 };
+	const struct fsrv_options options = {.cache = FSRV_CACHE_ALWAYS, .trace_fd = -1};
+	struct client c = {0};
 	struct fsrv_fs *fs;
 	struct wire w;
 	size_t at = 1;

@@ -63,8 +63,12 @@ ssize_t fc_raw(struct fuse_client *c, const void *request, size_t len, size_t ro
 int fc_parts(struct fuse_client *c, uint32_t op, uint64_t node, const struct fc_part *parts,
 	     unsigned n)
 {
-	struct fuse_in_header h = { .opcode = op, .unique = ++c->unique, .nodeid = node,
-				    .uid = c->uid, .gid = c->gid, .pid = 1 };
+	struct fuse_in_header h = {.opcode = op,
+				   .unique = ++c->unique,
+				   .nodeid = node,
+				   .uid = c->uid,
+				   .gid = c->gid,
+				   .pid = 1};
 	size_t len = sizeof(h);
 	uint8_t *all;
 	ssize_t r;
@@ -87,10 +91,13 @@ int fc_parts(struct fuse_client *c, uint32_t op, uint64_t node, const struct fc_
 
 void fc_start(struct fuse_client *c, struct fsrv_fs *fs, const struct fsrv_options *options)
 {
-	const struct fsrv_options plain = { .cache = FSRV_CACHE_AUTO, .trace_fd = -1 };
+	const struct fsrv_options plain = {.cache = FSRV_CACHE_AUTO, .trace_fd = -1};
 
-	*c = (struct fuse_client){ .fs = fs, .room = 65536, .body = malloc(FC_BODY_MAX),
-				   .uid = getuid(), .gid = getgid() };
+	*c = (struct fuse_client){.fs = fs,
+				  .room = 65536,
+				  .body = malloc(FC_BODY_MAX),
+				  .uid = getuid(),
+				  .gid = getgid()};
 	assert_int_equal(fsrv_session_new(fs, options ? options : &plain, &c->s), 0);
 	assert_int_equal(fc_init(c, 7, 38, UINT64_MAX), 0);
 }
@@ -104,9 +111,11 @@ void fc_stop(struct fuse_client *c)
 
 int fc_init(struct fuse_client *c, uint32_t major, uint32_t minor, uint64_t flags)
 {
-	const struct fuse_init_in in = { .major = major, .minor = minor, .max_readahead = 1 << 17,
-					 .flags = (uint32_t)flags,
-					 .flags2 = (uint32_t)(flags >> 32) };
+	const struct fuse_init_in in = {.major = major,
+					.minor = minor,
+					.max_readahead = 1 << 17,
+					.flags = (uint32_t)flags,
+					.flags2 = (uint32_t)(flags >> 32)};
 
 	return fc_call(c, FUSE_INIT, 0, FC_V(in));
 }
@@ -124,7 +133,7 @@ int fc_lookup(struct fuse_client *c, uint64_t parent, const char *name, uint64_t
 
 int fc_mkdir(struct fuse_client *c, uint64_t parent, const char *name, uint64_t *ret)
 {
-	const struct fuse_mkdir_in in = { .mode = 0755 };
+	const struct fuse_mkdir_in in = {.mode = 0755};
 
 	return entry(c, fc_call(c, FUSE_MKDIR, parent, FC_V(in), FC_S(name)), ret);
 }
@@ -132,7 +141,7 @@ int fc_mkdir(struct fuse_client *c, uint64_t parent, const char *name, uint64_t 
 int fc_create(struct fuse_client *c, uint64_t parent, const char *name, uint32_t flags,
 	      uint32_t mode, uint64_t *ret, uint64_t *ret_fh)
 {
-	const struct fuse_create_in in = { .flags = flags, .mode = mode };
+	const struct fuse_create_in in = {.flags = flags, .mode = mode};
 	int r = entry(c, fc_call(c, FUSE_CREATE, parent, FC_V(in), FC_S(name)), ret);
 	const struct fuse_entry_out *e = (const void *)c->body;
 
@@ -142,7 +151,7 @@ int fc_create(struct fuse_client *c, uint64_t parent, const char *name, uint32_t
 
 static int open_op(struct fuse_client *c, uint32_t op, uint64_t node, uint32_t flags, uint64_t *ret)
 {
-	const struct fuse_open_in in = { .flags = flags };
+	const struct fuse_open_in in = {.flags = flags};
 	int r = fc_call(c, op, node, FC_V(in));
 
 	*ret = r == 0 ? ((const struct fuse_open_out *)c->body)->fh : 0;
@@ -161,22 +170,22 @@ int fc_opendir(struct fuse_client *c, uint64_t node, uint64_t *ret_fh)
 
 int fc_read(struct fuse_client *c, uint64_t node, uint64_t fh, uint64_t offset, uint32_t size)
 {
-	const struct fuse_read_in in = { .fh = fh, .offset = offset, .size = size };
+	const struct fuse_read_in in = {.fh = fh, .offset = offset, .size = size};
 
 	return fc_call(c, FUSE_READ, node, FC_V(in));
 }
 
 int fc_write(struct fuse_client *c, uint64_t node, uint64_t fh, uint64_t offset, const char *text)
 {
-	const struct fuse_write_in in = { .fh = fh, .offset = offset,
-					  .size = (uint32_t)strlen(text) };
+	const struct fuse_write_in in = {
+		.fh = fh, .offset = offset, .size = (uint32_t)strlen(text)};
 
-	return fc_call(c, FUSE_WRITE, node, FC_V(in), { text, strlen(text) });
+	return fc_call(c, FUSE_WRITE, node, FC_V(in), {text, strlen(text)});
 }
 
 int fc_getattr(struct fuse_client *c, uint64_t node, struct fuse_attr *ret)
 {
-	const struct fuse_getattr_in in = { 0 };
+	const struct fuse_getattr_in in = {0};
 	int r = fc_call(c, FUSE_GETATTR, node, FC_V(in));
 
 	if (r == 0)
@@ -187,22 +196,24 @@ int fc_getattr(struct fuse_client *c, uint64_t node, struct fuse_attr *ret)
 int fc_setlk(struct fuse_client *c, uint32_t op, uint64_t node, uint64_t fh, uint64_t owner,
 	     uint32_t type, uint32_t flags)
 {
-	const struct fuse_lk_in in = { .fh = fh, .owner = owner, .lk_flags = flags,
-				       .lk = { .end = INT64_MAX, .type = type } };
+	const struct fuse_lk_in in = {.fh = fh,
+				      .owner = owner,
+				      .lk_flags = flags,
+				      .lk = {.end = INT64_MAX, .type = type}};
 
 	return fc_call(c, op, node, FC_V(in));
 }
 
 int fc_release(struct fuse_client *c, uint64_t node, uint64_t fh, bool dir)
 {
-	const struct fuse_release_in in = { .fh = fh };
+	const struct fuse_release_in in = {.fh = fh};
 
 	return fc_call(c, dir ? FUSE_RELEASEDIR : FUSE_RELEASE, node, FC_V(in));
 }
 
 void fc_forget(struct fuse_client *c, uint64_t node, uint64_t n)
 {
-	const struct fuse_forget_in in = { .nlookup = n };
+	const struct fuse_forget_in in = {.nlookup = n};
 
 	assert_int_equal(fc_call(c, FUSE_FORGET, node, FC_V(in)), 0);
 	assert_int_equal(c->raw, 0);
@@ -211,7 +222,7 @@ void fc_forget(struct fuse_client *c, uint64_t node, uint64_t n)
 int fc_readdir(struct fuse_client *c, uint64_t node, uint64_t fh, uint64_t offset, uint32_t size,
 	       char *names, uint64_t *ret_last)
 {
-	const struct fuse_read_in in = { .fh = fh, .offset = offset, .size = size };
+	const struct fuse_read_in in = {.fh = fh, .offset = offset, .size = size};
 	int r = fc_call(c, FUSE_READDIR, node, FC_V(in)), n = 0;
 	const struct fuse_dirent *d;
 

@@ -58,11 +58,11 @@ struct fc_part {
 };
 int fc_parts(struct fuse_client *c, uint32_t op, uint64_t node, const struct fc_part *parts,
 	     unsigned n);
-#define FC_S(s)	  ((struct fc_part){ (s), strlen(s) + 1 })
-#define FC_V(v)	  ((struct fc_part){ &(v), sizeof(v) })
+#define FC_S(s) ((struct fc_part){(s), strlen(s) + 1})
+#define FC_V(v) ((struct fc_part){&(v), sizeof(v)})
 #define fc_call(c, op, node, ...)                                                                  \
-	fc_parts(c, op, node, (const struct fc_part[]){ __VA_ARGS__ },                             \
-		 sizeof((const struct fc_part[]){ __VA_ARGS__ }) / sizeof(struct fc_part))
+	fc_parts(c, op, node, (const struct fc_part[]){__VA_ARGS__},                               \
+		 sizeof((const struct fc_part[]){__VA_ARGS__}) / sizeof(struct fc_part))
 
 /* The reply's body as a struct; it must have that very size. */
 #define fc_body(c, type)                                                                           \

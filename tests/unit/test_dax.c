@@ -28,7 +28,7 @@ static int record_map(void *cookie, uint64_t offset, uint64_t len, int fd, uint6
 {
 	struct recorder *r = cookie;
 
-	r->calls[r->n++] = (struct call){ true, offset, len, fd_offset, fd, prot };
+	r->calls[r->n++] = (struct call){true, offset, len, fd_offset, fd, prot};
 	return r->map_error;
 }
 
@@ -36,17 +36,17 @@ static int record_unmap(void *cookie, uint64_t offset, uint64_t len)
 {
 	struct recorder *r = cookie;
 
-	r->calls[r->n++] = (struct call){ .map = false, .offset = offset, .len = len };
+	r->calls[r->n++] = (struct call){.map = false, .offset = offset, .len = len};
 	return offset == r->bad_unmap ? -EIO : 0;
 }
 
-static const struct dax_mapper mapper = { record_map, record_unmap };
+static const struct dax_mapper mapper = {record_map, record_unmap};
 
 static struct dax_window *window(struct recorder *r)
 {
 	struct dax_window *w;
 
-	*r = (struct recorder){ .bad_unmap = UINT64_MAX };
+	*r = (struct recorder){.bad_unmap = UINT64_MAX};
 	assert_int_equal(dax_window_new(WINDOW, UNIT, &mapper, r, &w), 0);
 	return w;
 }
@@ -83,24 +83,25 @@ static void nothing_outside_the_window_or_unaligned_reaches_the_mapper(void **st
 	static const struct {
 		uint64_t offset, len, fd_offset;
 	} bad[] = {
-		{ 0, 0, 0 },
-		{ WINDOW, UNIT, 0 },
-		{ WINDOW - UNIT, 2 * UNIT, 0 },
-		{ 0, WINDOW + UNIT, 0 },
-		{ UINT64_MAX - UNIT + 1, UNIT, 0 },
-		{ UNIT, UINT64_MAX - UNIT + 1, 0 },
-		{ 1, UNIT, 0 },
-		{ 0, UNIT + 1, 0 },
-		{ 0, UNIT, 1 },
-		{ 0, UNIT, UINT64_MAX - UNIT + 1 },
-		{ 0, UNIT, INT64_MAX - UNIT + 1 },
+		{0, 0, 0},
+		{WINDOW, UNIT, 0},
+		{WINDOW - UNIT, 2 * UNIT, 0},
+		{0, WINDOW + UNIT, 0},
+		{UINT64_MAX - UNIT + 1, UNIT, 0},
+		{UNIT, UINT64_MAX - UNIT + 1, 0},
+		{1, UNIT, 0},
+		{0, UNIT + 1, 0},
+		{0, UNIT, 1},
+		{0, UNIT, UINT64_MAX - UNIT + 1},
+		{0, UNIT, INT64_MAX - UNIT + 1},
 	};
 	struct recorder r;
 	struct dax_window *w = window(&r);
 
 	for (size_t i = 0; i < RSM_ARRAY_SIZE(bad); i++)
-		assert_int_equal(dax_map(w, bad[i].offset, bad[i].len, 3, bad[i].fd_offset, DAX_READ),
-				 -EINVAL);
+		assert_int_equal(
+			dax_map(w, bad[i].offset, bad[i].len, 3, bad[i].fd_offset, DAX_READ),
+			-EINVAL);
 	for (size_t i = 0; i < 8; i++)
 		assert_int_equal(dax_unmap(w, bad[i].offset, bad[i].len), -EINVAL);
 	assert_int_equal(r.n, 0);

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <sys/mman.h>
 
-static const char *const bad_names[] = { "", ".", "..", "a/b", "/", "/etc", "../x", "a/" };
+static const char *const bad_names[] = {"", ".", "..", "a/b", "/", "/etc", "../x", "a/"};
 
 static int start(void **state)
 {
@@ -76,11 +76,11 @@ static void newer_major_gets_ours_and_older_versions_are_refused(void **state)
 
 static void old_short_init_is_understood(void **state)
 {
-	const struct fuse_init_in in = { .major = 7, .minor = 31, .flags = UINT32_MAX };
+	const struct fuse_init_in in = {.major = 7, .minor = 31, .flags = UINT32_MAX};
 	struct fuse_client *c = *state;
 
 	start_over(c);
-	assert_int_equal(fc_call(c, FUSE_INIT, 0, { &in, FSRV_INIT_IN_OLD }), 0);
+	assert_int_equal(fc_call(c, FUSE_INIT, 0, {&in, FSRV_INIT_IN_OLD}), 0);
 	assert_int_equal(fc_body(c, struct fuse_init_out)->flags2, 0);
 }
 
@@ -95,7 +95,7 @@ static void nothing_but_init_is_served_before_init(void **state)
 
 		if (!row || (row->flags & FSRV_ANYTIME))
 			continue;
-		assert_int_equal(fc_call(c, op, 1, { zeros, sizeof(zeros) }),
+		assert_int_equal(fc_call(c, op, 1, {zeros, sizeof(zeros)}),
 				 row->flags & FSRV_NOREPLY ? 0 : -EIO);
 	}
 }
@@ -116,7 +116,7 @@ static void second_init_is_refused_until_destroy_dropped_everything(void **state
 
 static void what_has_no_header_or_no_room_for_one_cannot_be_answered(void **state)
 {
-	struct fuse_in_header h = { .len = sizeof(h), .opcode = FUSE_STATFS, .nodeid = 1 };
+	struct fuse_in_header h = {.len = sizeof(h), .opcode = FUSE_STATFS, .nodeid = 1};
 	struct fuse_client *c = *state;
 
 	for (size_t len = 0; len < sizeof(h); len++)
@@ -127,8 +127,8 @@ static void what_has_no_header_or_no_room_for_one_cannot_be_answered(void **stat
 
 static void header_length_must_agree_with_what_came(void **state)
 {
-	static const uint32_t bad[] = { 0, 39, 41, 65536, UINT32_MAX };
-	struct fuse_in_header h = { .opcode = FUSE_STATFS, .nodeid = 1 };
+	static const uint32_t bad[] = {0, 39, 41, 65536, UINT32_MAX};
+	struct fuse_in_header h = {.opcode = FUSE_STATFS, .nodeid = 1};
 	struct fuse_client *c = *state;
 
 	for (size_t i = 0; i < RSM_ARRAY_SIZE(bad); i++) {
@@ -150,14 +150,14 @@ static void request_shorter_than_its_struct_is_refused(void **state)
 		const struct fsrv_opcode *row = fsrv_opcode(op);
 
 		for (size_t len = 0; row && len < row->min_in; len++)
-			assert_int_equal(fc_call(c, op, 1, { zeros, len }),
+			assert_int_equal(fc_call(c, op, 1, {zeros, len}),
 					 row->flags & FSRV_NOREPLY ? 0 : -EINVAL);
 	}
 }
 
 static void request_without_room_for_its_reply_is_refused_before_it_is_done(void **state)
 {
-	const struct fuse_create_in in = { .flags = O_RDWR, .mode = 0600 };
+	const struct fuse_create_in in = {.flags = O_RDWR, .mode = 0600};
 	struct fuse_client *c = *state;
 	uint64_t node;
 
@@ -171,15 +171,15 @@ static void request_without_room_for_its_reply_is_refused_before_it_is_done(void
 
 static void unknown_opcodes_are_enosys(void **state)
 {
-	static const uint32_t more[] = { 64, 4096, 0x100000, 0x1a000000, UINT32_MAX };
+	static const uint32_t more[] = {64, 4096, 0x100000, 0x1a000000, UINT32_MAX};
 	static const uint8_t zeros[256];
 	struct fuse_client *c = *state;
 
 	for (uint32_t op = 0; op < 64; op++)
 		if (!fsrv_opcode(op))
-			assert_int_equal(fc_call(c, op, 1, { zeros, sizeof(zeros) }), -ENOSYS);
+			assert_int_equal(fc_call(c, op, 1, {zeros, sizeof(zeros)}), -ENOSYS);
 	for (size_t i = 0; i < RSM_ARRAY_SIZE(more); i++)
-		assert_int_equal(fc_call(c, more[i], 1, { zeros, sizeof(zeros) }), -ENOSYS);
+		assert_int_equal(fc_call(c, more[i], 1, {zeros, sizeof(zeros)}), -ENOSYS);
 }
 
 static void request_and_reply_may_be_cut_anywhere(void **state)
@@ -211,12 +211,12 @@ static void request_and_reply_may_be_cut_anywhere(void **state)
 
 static void names_must_be_one_component(void **state)
 {
-	const struct fuse_mknod_in mknod = { .mode = S_IFREG | 0600 };
-	const struct fuse_mkdir_in mkdir = { .mode = 0700 };
-	const struct fuse_create_in create = { .flags = O_RDWR, .mode = 0600 };
-	const struct fuse_rename2_in rename2 = { .newdir = 1 };
-	const struct fuse_rename_in rename = { .newdir = 1 };
-	const struct fuse_link_in link = { .oldnodeid = 1 };
+	const struct fuse_mknod_in mknod = {.mode = S_IFREG | 0600};
+	const struct fuse_mkdir_in mkdir = {.mode = 0700};
+	const struct fuse_create_in create = {.flags = O_RDWR, .mode = 0600};
+	const struct fuse_rename2_in rename2 = {.newdir = 1};
+	const struct fuse_rename_in rename = {.newdir = 1};
+	const struct fuse_link_in link = {.oldnodeid = 1};
 	struct fuse_client *c = *state;
 	uint64_t node;
 
@@ -231,8 +231,10 @@ static void names_must_be_one_component(void **state)
 		assert_int_equal(fc_call(c, FUSE_RMDIR, 1, FC_S(n)), -EINVAL);
 		assert_int_equal(fc_call(c, FUSE_CREATE, 1, FC_V(create), FC_S(n)), -EINVAL);
 		assert_int_equal(fc_call(c, FUSE_LINK, 1, FC_V(link), FC_S(n)), -EINVAL);
-		assert_int_equal(fc_call(c, FUSE_RENAME, 1, FC_V(rename), FC_S(n), FC_S("x")), -EINVAL);
-		assert_int_equal(fc_call(c, FUSE_RENAME, 1, FC_V(rename), FC_S("x"), FC_S(n)), -EINVAL);
+		assert_int_equal(fc_call(c, FUSE_RENAME, 1, FC_V(rename), FC_S(n), FC_S("x")),
+				 -EINVAL);
+		assert_int_equal(fc_call(c, FUSE_RENAME, 1, FC_V(rename), FC_S("x"), FC_S(n)),
+				 -EINVAL);
 		assert_int_equal(fc_call(c, FUSE_RENAME2, 1, FC_V(rename2), FC_S("x"), FC_S(n)),
 				 -EINVAL);
 	}
@@ -246,8 +248,8 @@ static void names_must_end_and_fit(void **state)
 
 	memset(longest, 'x', 255);
 	memset(too_long, 'x', 256);
-	assert_int_equal(fc_call(c, FUSE_LOOKUP, 1, { "abc", 3 }), -EINVAL);
-	assert_int_equal(fc_call(c, FUSE_SYMLINK, 1, { "abc\0def", 7 }), -EINVAL);
+	assert_int_equal(fc_call(c, FUSE_LOOKUP, 1, {"abc", 3}), -EINVAL);
+	assert_int_equal(fc_call(c, FUSE_SYMLINK, 1, {"abc\0def", 7}), -EINVAL);
 	assert_int_equal(fc_mkdir(c, 1, too_long, &node), -ENAMETOOLONG);
 	assert_int_equal(fc_mkdir(c, 1, longest, &node), 0);
 	assert_int_equal(fc_lookup(c, 1, longest, &node), 0);
@@ -255,15 +257,16 @@ static void names_must_end_and_fit(void **state)
 
 static void rename_flags_that_are_not_served_are_refused(void **state)
 {
-	static const uint32_t bad[] = { 3, 4, 7, 8, UINT32_MAX };
+	static const uint32_t bad[] = {3, 4, 7, 8, UINT32_MAX};
 	struct fuse_client *c = *state;
 	uint64_t node;
 
 	assert_int_equal(fc_mkdir(c, 1, "a", &node), 0);
 	for (size_t i = 0; i < RSM_ARRAY_SIZE(bad); i++) {
-		const struct fuse_rename2_in in = { .newdir = 1, .flags = bad[i] };
+		const struct fuse_rename2_in in = {.newdir = 1, .flags = bad[i]};
 
-		assert_int_equal(fc_call(c, FUSE_RENAME2, 1, FC_V(in), FC_S("a"), FC_S("b")), -EINVAL);
+		assert_int_equal(fc_call(c, FUSE_RENAME2, 1, FC_V(in), FC_S("a"), FC_S("b")),
+				 -EINVAL);
 	}
 }
 
@@ -287,7 +290,7 @@ static void forget_is_never_answered_and_never_too_much(void **state)
 
 static void batch_forget_believes_what_came_not_the_count(void **state)
 {
-	struct fuse_batch_forget_in in = { .count = UINT32_MAX };
+	struct fuse_batch_forget_in in = {.count = UINT32_MAX};
 	struct fuse_forget_one *ones = calloc(100, sizeof(*ones));
 	struct fuse_client *c = *state;
 	struct fuse_attr attr;
@@ -300,14 +303,14 @@ static void batch_forget_believes_what_came_not_the_count(void **state)
 		assert_int_equal(fc_call(c, FUSE_RMDIR, 1, FC_S(name)), 0);
 		ones[i].nlookup = 1;
 	}
-	assert_int_equal(fc_call(c, FUSE_BATCH_FORGET, 0, FC_V(in), { ones, 100 * sizeof(*ones) - 1 }),
-			 0);
+	assert_int_equal(
+		fc_call(c, FUSE_BATCH_FORGET, 0, FC_V(in), {ones, 100 * sizeof(*ones) - 1}), 0);
 	assert_int_equal(c->raw, 0);
 	assert_int_equal(fc_getattr(c, ones[0].nodeid, &attr), -ESTALE);
 	assert_int_equal(fc_getattr(c, ones[98].nodeid, &attr), -ESTALE);
 	assert_int_equal(fc_getattr(c, ones[99].nodeid, &attr), 0); /* its entry was cut off */
 	in.count = 0;
-	assert_int_equal(fc_call(c, FUSE_BATCH_FORGET, 0, FC_V(in), { &ones[99], sizeof(*ones) }), 0);
+	assert_int_equal(fc_call(c, FUSE_BATCH_FORGET, 0, FC_V(in), {&ones[99], sizeof(*ones)}), 0);
 	assert_int_equal(fc_getattr(c, ones[99].nodeid, &attr), 0);
 	free(ones);
 }
@@ -330,9 +333,10 @@ static void used_up_ids_are_not_found_again(void **state)
 
 static void unknown_nodes_and_handles_are_errors_everywhere(void **state)
 {
-	static const uint64_t strange[] = { 0, 2, 1ULL << 32, 1ULL << 32 | 1, UINT32_MAX, UINT64_MAX };
+	static const uint64_t strange[] = {0,          2,         1ULL << 32, 1ULL << 32 | 1,
+					   UINT32_MAX, UINT64_MAX};
 	struct fuse_client *c = *state;
-	uint8_t zeros[256] = { 0 };
+	uint8_t zeros[256] = {0};
 
 	memcpy(zeros + 128, "x", 2);
 	zeros[16] = 1; /* the size of READ and WRITE */
@@ -344,7 +348,7 @@ static void unknown_nodes_and_handles_are_errors_everywhere(void **state)
 			if (!row || op == FUSE_INIT || op == FUSE_DESTROY || op == FUSE_STATFS ||
 			    (row->flags & FSRV_NOREPLY))
 				continue;
-			if (fc_call(c, op, strange[i], { zeros, sizeof(zeros) }) >= 0)
+			if (fc_call(c, op, strange[i], {zeros, sizeof(zeros)}) >= 0)
 				fail_msg("%s succeeded", row->name);
 		}
 	}
@@ -376,36 +380,37 @@ static void read_is_bounded_by_its_room(void **state)
 
 static void write_takes_what_came_and_no_more(void **state)
 {
-	struct fuse_write_in in = { .size = 5 };
+	struct fuse_write_in in = {.size = 5};
 	struct fuse_client *c = *state;
 	struct fuse_attr attr;
 	uint64_t node, fh;
 
 	assert_int_equal(fc_create(c, 1, "a", O_RDWR, 0600, &node, &fh), 0);
 	in.fh = fh;
-	assert_int_equal(fc_call(c, FUSE_WRITE, node, FC_V(in), { "abcd", 4 }), -EINVAL);
-	assert_int_equal(fc_call(c, FUSE_WRITE, node, FC_V(in), { "abcdef", 6 }), 0);
+	assert_int_equal(fc_call(c, FUSE_WRITE, node, FC_V(in), {"abcd", 4}), -EINVAL);
+	assert_int_equal(fc_call(c, FUSE_WRITE, node, FC_V(in), {"abcdef", 6}), 0);
 	assert_int_equal(fc_body(c, struct fuse_write_out)->size, 5);
 	in.size = UINT32_MAX;
-	assert_int_equal(fc_call(c, FUSE_WRITE, node, FC_V(in), { "abcdef", 6 }), -EINVAL);
+	assert_int_equal(fc_call(c, FUSE_WRITE, node, FC_V(in), {"abcdef", 6}), -EINVAL);
 	in.size = 1;
 	in.offset = 1ULL << 63;
-	assert_int_equal(fc_call(c, FUSE_WRITE, node, FC_V(in), { "a", 1 }), -EINVAL);
+	assert_int_equal(fc_call(c, FUSE_WRITE, node, FC_V(in), {"a", 1}), -EINVAL);
 	in.offset = INT64_MAX;
-	assert_int_equal(fc_call(c, FUSE_WRITE, node, FC_V(in), { "a", 1 }), -EFBIG);
+	assert_int_equal(fc_call(c, FUSE_WRITE, node, FC_V(in), {"a", 1}), -EFBIG);
 	assert_int_equal(fc_getattr(c, node, &attr), 0);
 	assert_int_equal(attr.size, 5);
 }
 
 static void xattr_sizes_are_asked_for_bounded_and_refused(void **state)
 {
-	struct fuse_setxattr_in set = { .size = 3 };
-	struct fuse_getxattr_in get = { 0 };
+	struct fuse_setxattr_in set = {.size = 3};
+	struct fuse_getxattr_in get = {0};
 	uint8_t *big = calloc(1, 65537);
 	struct fuse_client *c = *state;
 
-	assert_int_equal(fc_call(c, FUSE_SETXATTR, 1, FC_V(set), FC_S("user.a"), { "xyz", 3 }), 0);
-	assert_int_equal(fc_call(c, FUSE_SETXATTR, 1, FC_V(set), FC_S("user.a"), { "xy", 2 }), -EINVAL);
+	assert_int_equal(fc_call(c, FUSE_SETXATTR, 1, FC_V(set), FC_S("user.a"), {"xyz", 3}), 0);
+	assert_int_equal(fc_call(c, FUSE_SETXATTR, 1, FC_V(set), FC_S("user.a"), {"xy", 2}),
+			 -EINVAL);
 	assert_int_equal(fc_call(c, FUSE_GETXATTR, 1, FC_V(get), FC_S("user.a")), 0);
 	assert_int_equal(fc_body(c, struct fuse_getxattr_out)->size, 3);
 	get.size = 2;
@@ -420,9 +425,9 @@ static void xattr_sizes_are_asked_for_bounded_and_refused(void **state)
 	assert_int_equal(fc_call(c, FUSE_GETXATTR, 1, FC_V(get), FC_S("user.a")), -ERANGE);
 	c->room = 65536;
 	set.size = 65536;
-	assert_int_equal(fc_call(c, FUSE_SETXATTR, 1, FC_V(set), FC_S("user.b"), { big, 65536 }), 0);
+	assert_int_equal(fc_call(c, FUSE_SETXATTR, 1, FC_V(set), FC_S("user.b"), {big, 65536}), 0);
 	set.size = 65537;
-	assert_int_equal(fc_call(c, FUSE_SETXATTR, 1, FC_V(set), FC_S("user.b"), { big, 65537 }),
+	assert_int_equal(fc_call(c, FUSE_SETXATTR, 1, FC_V(set), FC_S("user.b"), {big, 65537}),
 			 -E2BIG);
 	assert_int_equal(fc_call(c, FUSE_SETXATTR, 1, FC_V(set), FC_S("")), -ERANGE);
 	free(big);
@@ -480,7 +485,13 @@ static void wait_for(struct answer *a, unsigned n)
 	pthread_mutex_unlock(&a->lock);
 }
 
-#define ANSWER_INIT { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, NULL, { 0 } }
+#define ANSWER_INIT                                                                                \
+	{                                                                                          \
+		PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, NULL,                      \
+		{                                                                                  \
+			0                                                                          \
+		}                                                                                  \
+	}
 
 static void setlkw_is_answered_when_the_lock_is_given_back(void **state)
 {
@@ -507,7 +518,7 @@ static void setlkw_is_answered_when_the_lock_is_given_back(void **state)
 
 static void interrupt_ends_only_the_request_it_names(void **state)
 {
-	struct fuse_interrupt_in in = { .unique = 0 };
+	struct fuse_interrupt_in in = {.unique = 0};
 	struct answer a = ANSWER_INIT;
 	struct fuse_client *c = *state;
 	uint64_t node, fh;
@@ -539,7 +550,8 @@ static void reset_answers_whoever_waits(void **state)
 	assert_int_equal(fc_create(c, 1, "a", O_RDWR, 0600, &node, &fh), 0);
 	assert_int_equal(fc_setlk(c, FUSE_SETLK, node, fh, 1, F_WRLCK, 0), 0);
 	for (uint64_t owner = 2; owner < 10; owner++)
-		assert_int_equal(fc_setlk(c, FUSE_SETLKW, node, fh, owner, F_WRLCK, 0), -EINPROGRESS);
+		assert_int_equal(fc_setlk(c, FUSE_SETLKW, node, fh, owner, F_WRLCK, 0),
+				 -EINPROGRESS);
 	fsrv_session_reset(c->s);
 	assert_int_equal(a.n, 8);
 	assert_int_equal(a.h.error, -EINTR);
@@ -548,13 +560,13 @@ static void reset_answers_whoever_waits(void **state)
 static void lock_ranges_that_make_no_sense_are_refused(void **state)
 {
 	static const struct fuse_file_lock bad[] = {
-		{ 0, 10, 17, 0 },
-		{ 10, 9, F_WRLCK, 0 },
-		{ 0, 1ULL << 63, F_WRLCK, 0 },
-		{ 1ULL << 63, UINT64_MAX, F_WRLCK, 0 },
+		{0, 10, 17, 0},
+		{10, 9, F_WRLCK, 0},
+		{0, 1ULL << 63, F_WRLCK, 0},
+		{1ULL << 63, UINT64_MAX, F_WRLCK, 0},
 	};
 	struct fuse_client *c = *state;
-	struct fuse_lk_in in = { 0 };
+	struct fuse_lk_in in = {0};
 	uint64_t node, fh;
 
 	assert_int_equal(fc_create(c, 1, "a", O_RDWR, 0600, &node, &fh), 0);
@@ -570,8 +582,8 @@ static void lock_ranges_that_make_no_sense_are_refused(void **state)
 
 static void mappings_are_enosys_without_a_window(void **state)
 {
-	const struct fuse_setupmapping_in setup = { .len = 4096, .flags = 1 };
-	const struct fuse_removemapping_in rm = { .count = 0 };
+	const struct fuse_setupmapping_in setup = {.len = 4096, .flags = 1};
+	const struct fuse_removemapping_in rm = {.count = 0};
 	struct fuse_client *c = *state;
 
 	assert_int_equal(fc_call(c, FUSE_SETUPMAPPING, 1, FC_V(setup)), -ENOSYS);
@@ -581,7 +593,7 @@ static void mappings_are_enosys_without_a_window(void **state)
 static void trace_has_a_line_for_each_request_and_no_control_characters(void **state)
 {
 	int fd = memfd_create("trace", MFD_CLOEXEC);
-	struct fsrv_options o = { .cache = FSRV_CACHE_AUTO, .trace_fd = fd };
+	struct fsrv_options o = {.cache = FSRV_CACHE_AUTO, .trace_fd = fd};
 	struct fuse_client c;
 	struct fsrv_fs *fs;
 	char text[4096];

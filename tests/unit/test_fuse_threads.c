@@ -13,9 +13,9 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-#define THREADS	 4
+#define THREADS  4
 #define REQUESTS 4000
-#define KNOWN	 16
+#define KNOWN    16
 
 static struct fsrv_session *session;
 
@@ -36,17 +36,17 @@ static unsigned rnd(struct worker *w, unsigned n)
 static int call(struct worker *w, uint32_t op, uint64_t node, const void *arg, size_t len,
 		const char *name, const char *name2, void *body, size_t room)
 {
-	struct fuse_in_header h = { .opcode = op, .unique = ++w->unique, .nodeid = node };
-	struct fuse_out_header r = { 0 };
-	struct iovec out[4] = { { &h, sizeof(h) }, { (void *)arg, len } };
-	struct iovec in[2] = { { &r, sizeof(r) }, { body, room } };
+	struct fuse_in_header h = {.opcode = op, .unique = ++w->unique, .nodeid = node};
+	struct fuse_out_header r = {0};
+	struct iovec out[4] = {{&h, sizeof(h)}, {(void *)arg, len}};
+	struct iovec in[2] = {{&r, sizeof(r)}, {body, room}};
 	unsigned n = 2;
 	ssize_t got;
 
 	if (name)
-		out[n++] = (struct iovec){ (void *)name, strlen(name) + 1 };
+		out[n++] = (struct iovec){(void *)name, strlen(name) + 1};
 	if (name2)
-		out[n++] = (struct iovec){ (void *)name2, strlen(name2) + 1 };
+		out[n++] = (struct iovec){(void *)name2, strlen(name2) + 1};
 	for (unsigned i = 0; i < n; i++)
 		h.len += (uint32_t)out[i].iov_len;
 	got = fsrv_handle(session, out, n, in, 2, NULL);
@@ -64,22 +64,22 @@ static uint64_t a_node(struct worker *w)
 
 static void one(struct worker *w)
 {
-	static const char *const names[] = { "a", "b", "c", "d" };
+	static const char *const names[] = {"a", "b", "c", "d"};
 	const char *name = names[rnd(w, 4)], *name2 = names[rnd(w, 4)];
 	uint64_t node = a_node(w), *slot = &w->nodes[rnd(w, KNOWN)];
 	uint64_t *fh = &w->handles[rnd(w, KNOWN)];
-	const struct fuse_create_in create = { .flags = O_RDWR, .mode = 0644 };
-	const struct fuse_mkdir_in mkdir = { .mode = 0755 };
-	const struct fuse_rename2_in rename = { .newdir = a_node(w), .flags = rnd(w, 3) };
-	const struct fuse_link_in link = { .oldnodeid = a_node(w) };
-	const struct fuse_getattr_in getattr = { 0 };
-	const struct fuse_open_in open = { .flags = O_RDWR };
-	const struct fuse_read_in read = { .fh = *fh, .size = 4096 };
-	const struct fuse_release_in release = { .fh = *fh };
-	const struct fuse_forget_in forget = { .nlookup = 1 };
-	const struct fuse_setattr_in set = { .valid = FATTR_MODE, .mode = 0755 };
-	const struct fuse_lk_in lk = { .fh = *fh, .owner = rnd(w, 3),
-				       .lk = { .end = INT64_MAX, .type = F_WRLCK } };
+	const struct fuse_create_in create = {.flags = O_RDWR, .mode = 0644};
+	const struct fuse_mkdir_in mkdir = {.mode = 0755};
+	const struct fuse_rename2_in rename = {.newdir = a_node(w), .flags = rnd(w, 3)};
+	const struct fuse_link_in link = {.oldnodeid = a_node(w)};
+	const struct fuse_getattr_in getattr = {0};
+	const struct fuse_open_in open = {.flags = O_RDWR};
+	const struct fuse_read_in read = {.fh = *fh, .size = 4096};
+	const struct fuse_release_in release = {.fh = *fh};
+	const struct fuse_forget_in forget = {.nlookup = 1};
+	const struct fuse_setattr_in set = {.valid = FATTR_MODE, .mode = 0755};
+	const struct fuse_lk_in lk = {
+		.fh = *fh, .owner = rnd(w, 3), .lk = {.end = INT64_MAX, .type = F_WRLCK}};
 	struct {
 		struct fuse_entry_out e;
 		struct fuse_open_out o;
@@ -102,7 +102,8 @@ static void one(struct worker *w)
 		}
 		break;
 	case 3:
-		if (call(w, FUSE_MKDIR, node, &mkdir, sizeof(mkdir), name, NULL, e, sizeof(*e)) == 0)
+		if (call(w, FUSE_MKDIR, node, &mkdir, sizeof(mkdir), name, NULL, e, sizeof(*e)) ==
+		    0)
 			*slot = e->nodeid;
 		break;
 	case 4:
@@ -120,7 +121,8 @@ static void one(struct worker *w)
 			*slot = e->nodeid;
 		break;
 	case 9:
-		call(w, FUSE_GETATTR, node, &getattr, sizeof(getattr), NULL, NULL, big, sizeof(big));
+		call(w, FUSE_GETATTR, node, &getattr, sizeof(getattr), NULL, NULL, big,
+		     sizeof(big));
 		break;
 	case 10:
 		if (call(w, FUSE_OPEN, node, &open, sizeof(open), NULL, NULL, o, sizeof(*o)) == 0)
@@ -144,8 +146,8 @@ static void one(struct worker *w)
 	}
 	if (rnd(w, 20) == 0 &&
 	    call(w, FUSE_OPENDIR, node, &open, sizeof(open), NULL, NULL, o, sizeof(*o)) == 0) {
-		const struct fuse_read_in list = { .fh = o->fh, .size = sizeof(big) };
-		const struct fuse_release_in close = { .fh = o->fh };
+		const struct fuse_read_in list = {.fh = o->fh, .size = sizeof(big)};
+		const struct fuse_release_in close = {.fh = o->fh};
 
 		call(w, FUSE_READDIRPLUS, node, &list, sizeof(list), NULL, NULL, big, sizeof(big));
 		call(w, FUSE_RELEASEDIR, node, &close, sizeof(close), NULL, NULL, NULL, 0);
@@ -174,7 +176,7 @@ static void threads_on_the_same_names_break_and_leave_nothing(void **state)
 {
 	static struct worker workers[THREADS];
 	char top[64];
-	struct fsrv_export e = { .nodev = true };
+	struct fsrv_export e = {.nodev = true};
 	struct rsm_error err = RSM_ERROR_INIT;
 	struct fuse_client c;
 	struct fsrv_fs *fs;
