@@ -140,9 +140,9 @@ int rig_setup(void **state)
 	assert_true(find_cgroup2(base, sizeof(base)));
 	assert_int_equal(
 		rsm_format(r->cgroup, sizeof(r->cgroup), "%s/runsm-test-%d", base, getpid()), 0);
-	assert_int_equal(mkdir(r->cgroup, 0755), 0);
 	make_rootfs(r);
 	r->ports_fd = open(rig_path(r, "ports"), O_PATH | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(mkdir(r->cgroup, 0755), 0);
 	spawn_agent(r);
 	*state = r;
 	return 0;
