@@ -74,7 +74,7 @@ static void other_cpu(void)
 }
 
 /* INIT and SIPI to all others, as a kernel does. */
-static void start_others(void)
+void guest_start_others(void)
 {
 	for (const char *c = trampoline; c < trampoline_end; c++)
 		((volatile char *)TRAMPOLINE)[c - trampoline] = *c;
@@ -87,7 +87,7 @@ static void start_others(void)
 static void smp(void)
 {
 	guest_ap = other_cpu;
-	start_others();
+	guest_start_others();
 	while (!others)
 		__asm__ volatile("pause");
 	report(others);
@@ -97,7 +97,7 @@ static void smp(void)
 static void smp_spin(void)
 {
 	guest_ap = spin;
-	start_others();
+	guest_start_others();
 	for (uint32_t i = 0; i < 100; i++)
 		(void)inl(GUEST_PORT_SYNC);
 }

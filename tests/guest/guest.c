@@ -54,6 +54,7 @@ void guest_main(int entry, uintptr_t info)
 
 	run(cpu_tests, name);
 	run(memory_tests, name);
+	run(ring_tests, name);
 	report(0xbadc0de);
 	power_off();
 }

@@ -48,6 +48,9 @@ static inline void write32(uintptr_t addr, uint32_t value)
 	*(volatile uint32_t *)addr = value;
 }
 
+void *memset(void *s, int c, size_t n);
+void *memcpy(void *d, const void *s, size_t n);
+
 static inline void report(uint32_t value)
 {
 	outl(GUEST_PORT_REPORT, value);
@@ -65,6 +68,8 @@ extern const struct guest_test cpu_tests[], memory_tests[], ring_tests[];
 
 /* Set before other vCPUs are started. */
 extern void (*volatile guest_ap)(void);
+/* Start all other vCPUs; each runs guest_ap() once. */
+void guest_start_others(void);
 
 #endif
 #endif

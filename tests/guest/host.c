@@ -7,9 +7,9 @@
 #include "../unit/cmocka_all.h"
 #include "protocol.h"
 #include "vmm/boot.h"
+#include "vmm/rng.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -66,6 +66,45 @@ static int without_note(int fd)
 	return copy;
 }
 
+static void board_call(void *cookie, void (*fn)(void *arg), void *arg)
+{
+	kvm_vm_call(cookie, fn, arg);
+}
+
+static int board_ioeventfd(void *cookie, int fd, gpa_t addr, uint32_t value)
+{
+	return kvm_vm_ioeventfd(cookie, fd, addr, value);
+}
+
+static int board_irqfd(void *cookie, int fd, uint32_t gsi)
+{
+	return kvm_vm_irqfd(cookie, fd, gsi);
+}
+
+static void on_event(void *cookie, int fd, uint32_t events)
+{
+	struct host *h = cookie;
+
+	h->end = kvm_vm_service(h->vm);
+}
+
+/* The entropy device, served by the loop that serves the VM. */
+static void add_device(struct host *h)
+{
+	struct mmio_board board = {board_call, board_ioeventfd, board_irqfd, h->vm};
+	gpa_t base = {GUEST_DEVICE};
+
+	assert_int_equal(rsm_loop_new(&h->loop), 0);
+	assert_int_equal(rsm_loop_add(h->loop, kvm_vm_event_fd(h->vm), EPOLLIN, on_event, h, NULL),
+			 0);
+	assert_int_equal(rng_new(h->loop, &h->rng), 0);
+	assert_int_equal(mmio_transport_new(&board, h->rng, kvm_vm_mem(h->vm), base, KVM_GSI_FIRST,
+					    &h->transport, NULL),
+			 0);
+	assert_int_equal(
+		kvm_vm_mmio(h->vm, base, MMIO_TRANSPORT_LEN, &mmio_transport_ops, h->transport), 0);
+}
+
 void host_init(struct host *h, const char *name, unsigned vcpus, bool pvh)
 {
 	static const struct mmio_ops report = {.read = sync_read, .write = report_write};
@@ -77,6 +116,7 @@ void host_init(struct host *h, const char *name, unsigned vcpus, bool pvh)
 	memset(h, 0, sizeof(*h));
 	if (kvm_vm_new(&config, &h->vm, &err) < 0)
 		fail_msg("%s", err.message);
+	add_device(h);
 	assert_int_equal(pipe2(h->console, O_CLOEXEC | O_NONBLOCK), 0);
 	if (serial8250_init(&h->serial, h->vm, h->console[1], &err) < 0)
 		fail_msg("%s", err.message);
@@ -98,7 +138,11 @@ void host_init(struct host *h, const char *name, unsigned vcpus, bool pvh)
 
 void host_fini(struct host *h)
 {
+	kvm_vm_stop(h->vm);
+	mmio_transport_free(h->transport);
+	rng_free(h->rng);
 	kvm_vm_free(h->vm);
+	rsm_loop_free(h->loop);
 	serial8250_fini(&h->serial);
 	munmap(h->readonly, 4096);
 	close(h->console[0]);
@@ -108,15 +152,10 @@ void host_fini(struct host *h)
 const struct kvm_end *host_wait(struct host *h, unsigned ms)
 {
 	uint64_t until = rsm_now_ns() + ms * 1000000ULL;
-	const struct kvm_end *end = NULL;
 
-	while (!end && rsm_now_ns() < until) {
-		struct pollfd p = {.fd = kvm_vm_event_fd(h->vm), .events = POLLIN};
-
-		if (poll(&p, 1, 1) > 0)
-			end = kvm_vm_service(h->vm);
-	}
-	return end;
+	while (!h->end && rsm_now_ns() < until)
+		assert_int_equal(rsm_loop_once(h->loop, 1), 0);
+	return h->end;
 }
 
 const struct kvm_end *host_run(struct host *h, unsigned ms)

@@ -3,7 +3,9 @@
 #ifndef TESTS_GUEST_HOST_H
 #define TESTS_GUEST_HOST_H
 
+#include "base/loop.h"
 #include "vmm/kvm.h"
+#include "vmm/mmio_transport.h"
 #include "vmm/serial8250.h"
 
 #define HOST_REPORTS_MAX 64
@@ -15,6 +17,10 @@
  */
 struct host {
 	struct kvm_vm *vm;
+	struct rsm_loop *loop;
+	struct vdev *rng;
+	struct mmio_transport *transport;
+	const struct kvm_end *end;
 	struct serial8250 serial;
 	void *readonly;
 	int console[2];

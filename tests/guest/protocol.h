@@ -11,6 +11,9 @@
 #define GUEST_READONLY_WORD 0x72656164
 #define GUEST_HOLE_BASE     0xc4000000
 
+/* The entropy device's registers. */
+#define GUEST_DEVICE 0xd0000000
+
 #define GUEST_RAM (8 << 20)
 
 #endif

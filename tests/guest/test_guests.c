@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What the VMM does with guests that do the unusual: it stops with the right cause, or goes on. */
+#include "base/log.h"
 #include "base/loop.h"
 #include "../unit/cmocka_all.h"
 #include "host.h"
@@ -115,7 +116,8 @@ static void stop_in_time(const char *name, unsigned vcpus)
 	start = rsm_now_ns();
 	kvm_vm_stop(h.vm);
 	assert_true(rsm_now_ns() - start < 1000000000);
-	assert_int_equal(kvm_vm_service(h.vm)->why, KVM_END_STOPPED);
+	assert_non_null(host_wait(&h, LONG_MS));
+	assert_int_equal(h.end->why, KVM_END_STOPPED);
 	host_fini(&h);
 }
 
@@ -265,6 +267,73 @@ static void impossible_sizes_are_refused_by_name(void **state)
 	}
 }
 
+#define RUNNING     0x0f
+#define NEEDS_RESET 0x40
+#define RNG_BYTES   64
+
+/* What breaks the rules fails the device, and a reset makes it good again. */
+static void offence_fails_the_device_until_its_reset(void **state)
+{
+	static const char *const offences[] = {
+		"ring_loop",
+		"ring_next",
+		"ring_head",
+		"ring_index",
+		"ring_index_back",
+		"ring_buffer_behind",
+		"ring_buffer_wraps",
+		"ring_buffer_huge",
+		"ring_buffer_mmio",
+		"ring_buffer_readonly",
+		"ring_indirect_length",
+		"ring_indirect_nested",
+		"ring_indirect_loop",
+		"queue_outside",
+		"queue_in_hole",
+		"queue_wraps",
+	};
+
+	rsm_log_to(-1, RSM_LOG_TEXT, false); /* the faults it is all about */
+	for (size_t i = 0; i < sizeof(offences) / sizeof(offences[0]); i++) {
+		struct host h;
+
+		run_to(&h, offences[i], 1, KVM_END_POWEROFF);
+		if (h.nreports != 3 || !(h.reports[0] & NEEDS_RESET) || h.reports[1] != RUNNING ||
+		    h.reports[2] != RNG_BYTES)
+			fail_msg("%s: %u reports: status 0x%x, then 0x%x with %u bytes",
+				 offences[i], h.nreports, h.reports[0], h.reports[1], h.reports[2]);
+		host_fini(&h);
+	}
+}
+
+static void good_request_is_answered(void **state)
+{
+	struct host h;
+
+	run_to(&h, "ring_works", 1, KVM_END_POWEROFF);
+	assert_int_equal(h.reports[0], RUNNING);
+	assert_int_equal(h.reports[1], RNG_BYTES);
+	host_fini(&h);
+}
+
+/* Whatever happens to the device meanwhile, it works after its last reset. */
+static void storms_leave_a_device_that_can_be_reset(void **state)
+{
+	static const char *const storms[] = {"queue_on_itself", "reset_loop", "ring_race",
+					     "register_storm"};
+
+	rsm_log_to(-1, RSM_LOG_TEXT, false);
+	for (size_t i = 0; i < sizeof(storms) / sizeof(storms[0]); i++) {
+		struct host h;
+
+		run_to(&h, storms[i], 2, KVM_END_POWEROFF);
+		if (h.nreports != 3 || h.reports[1] != RUNNING || h.reports[2] != RNG_BYTES)
+			fail_msg("%s: %u reports, status 0x%x with %u bytes", storms[i], h.nreports,
+				 h.reports[1], h.reports[2]);
+		host_fini(&h);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -286,6 +355,9 @@ int main(void)
 		cmocka_unit_test_setup(readonly_memory_keeps_its_contents, need_kvm),
 		cmocka_unit_test_setup(string_reads_of_a_hole_fill_with_ones, need_kvm),
 		cmocka_unit_test_setup(serial_output_comes_out_in_lines, need_kvm),
+		cmocka_unit_test_setup(good_request_is_answered, need_kvm),
+		cmocka_unit_test_setup(offence_fails_the_device_until_its_reset, need_kvm),
+		cmocka_unit_test_setup(storms_leave_a_device_that_can_be_reset, need_kvm),
 		cmocka_unit_test_setup(impossible_sizes_are_refused_by_name, need_kvm),
 	};
 
