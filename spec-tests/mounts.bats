@@ -181,7 +181,7 @@ outer
 	add_mount /climb/made2 bind "$T/vol" bind
 	run rt run --bundle "$BUNDLE" "$ID" </dev/null &
 	local pid=$!
-	sleep 0.2
+	wait_for 60 eval '! kill -0 '$pid' 2>/dev/null || status_is running'
 	rt kill "$ID" KILL 2>/dev/null || :
 	wait $pid || :
 	rt delete --force "$ID"
