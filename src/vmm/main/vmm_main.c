@@ -155,5 +155,8 @@ int main(int argc, char **argv)
 		status = EXIT_VM_FAILED;
 	}
 	sandbox_free(&s);
+	if (s.config)
+		runsm__vm_config__free_unpacked(s.config, NULL);
+	rsm_loop_free(s.loop);
 	return status;
 }
