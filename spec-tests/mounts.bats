@@ -161,15 +161,6 @@ outer
 	# two files of different file systems may have one inode number
 	in_ctr sh -c 'test "$(stat -c %d:%i /r)" != "$(stat -c %d:%i /r/sub)" && echo differ'
 	is differ "$output"
-	rt delete -f "$ID"
-
-	# rro: read-only all the way down
-	cfg '.mounts |= map(select(.destination != "/r"))'
-	add_mount /r bind "$T/vol" rbind rro
-	ctr_up
-	run rt exec "$ID" sh -c 'echo x >/r/x || echo x >/r/sub/x' </dev/null
-	[ "$status" != 0 ]
-	[ ! -e "$T/vol/sub/x" ]
 }
 
 @test "a mount point cannot lead out of the root through a symlink" {
@@ -179,12 +170,9 @@ outer
 	ln -s ../../../../../../../../../../..$T/victim "$BUNDLE/rootfs/climb"
 	add_mount /link/made bind "$T/vol" bind
 	add_mount /climb/made2 bind "$T/vol" bind
-	run rt run --bundle "$BUNDLE" "$ID" </dev/null &
-	local pid=$!
-	wait_for 60 eval '! kill -0 '$pid' 2>/dev/null || status_is running'
-	rt kill "$ID" KILL 2>/dev/null || :
-	wait $pid || :
-	rt delete --force "$ID"
+	args true
+	# whether it is refused or made inside of the root is the runtime's choice
+	run rt run --bundle "$BUNDLE" "$ID" </dev/null
 	is "" "$(ls "$T/victim")"
 }
 

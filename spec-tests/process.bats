@@ -143,9 +143,9 @@ section() { awk -v n="== $1" '$0 == n {on = 1; next} /^== / {on = 0} on' <<<"$2"
 	bundle
 	cfg '.process.rlimits = [{type: "RLIMIT_NOFILE", soft: 65536, hard: 1048576},
 		{type: "RLIMIT_MEMLOCK", soft: 7777, hard: 7777}]'
+	sh_args 'ulimit -Sn; ulimit -Hn; ulimit -l'
 	# jq 1.6 would round it
 	sed -i 's/7777/18446744073709551615/' "$BUNDLE/config.json"
-	sh_args 'ulimit -Sn; ulimit -Hn; ulimit -l'
 	ctr_run 0
 	is "65536
 1048576
