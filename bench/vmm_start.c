@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * From exec of runsm-vmm to the guest's first instruction, against a bare program that makes the
+ *same KVM calls (kvm_bare), in turns.
+ *
+ *	vmm_start [ROUNDS [MEMORY-MiB]]
+ *
+ * The guest (first_insn) asks for a reset at once. For runsm-vmm the clock stops when its report
+ * arrives ("the guest stopped before the container was created"), for kvm_bare when its byte does;
+ *so runsm-vmm's time has its configuration, virtio-fs, vsock, control socket, ACPI tables and the
+ *report on top. Prints median and quartiles in ms and of the ratio of each pair.
+ */
+#include "base/io.h"
+#include "base/loop.h"
+#include "ttrpc/agent.pb-c.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#define ROUNDS_MAX 1000
+#define FDS        8 /* stdio, configuration, report, state directory, log, console socket */
+
+static char dir[PATH_MAX], kernel[PATH_MAX], vmm[PATH_MAX], bare[PATH_MAX], mib[16];
+static int state_dir, log_fd;
+
+static int fail(const char *what)
+{
+	perror(what);
+	exit(1);
+}
+
+static int make_config(uint64_t memory)
+{
+	Runsm__VmConfig c = RUNSM__VM_CONFIG__INIT;
+	Runsm__CreateContainerRequest container = RUNSM__CREATE_CONTAINER_REQUEST__INIT;
+	Runsm__Process process = RUNSM__PROCESS__INIT;
+	Runsm__Stdio stdio = RUNSM__STDIO__INIT;
+	Runsm__Export export = RUNSM__EXPORT__INIT, *exports[] = {&export};
+	int fd = memfd_create("config", MFD_CLOEXEC);
+	uint8_t *data;
+	size_t len;
+
+	stdio.stdin_port = stdio.stdout_port = stdio.stderr_port = 1;
+	process.stdio = &stdio;
+	container.id = (char *)"bench";
+	container.root_export = (char *)"root";
+	container.process = &process;
+	export.name = (char *)"root";
+	export.path = dir;
+	c.id = (char *)"bench";
+	c.accel = (char *)"kvm";
+	c.kernel = kernel;
+	c.memory_bytes = memory;
+	c.vcpus = 1;
+	c.n_exports = 1;
+	c.exports = exports;
+	c.container = &container;
+	len = runsm__vm_config__get_packed_size(&c);
+	data = malloc(len);
+	if (fd < 0 || !data)
+		fail("configuration");
+	runsm__vm_config__pack(&c, data);
+	if (rsm_write_full(fd, data, len) < 0)
+		fail("configuration");
+	free(data);
+	return fd;
+}
+
+/* In the child: @fds become 0 … @n - 1. */
+_Noreturn static void become(char *const argv[], const int *fds, int n)
+{
+	for (int i = 0; i < n; i++) /* out of the way of each other first */
+		if (fcntl(fds[i], F_DUPFD, 100 + i) < 0)
+			_exit(125);
+	for (int i = 0; i < n; i++)
+		if (dup2(100 + i, i) < 0)
+			_exit(125);
+	close_range((unsigned)n, ~0u, 0);
+	execv(argv[0], argv);
+	_exit(126);
+}
+
+/* Milliseconds from before the fork until the child says it got there; its message in @said. */
+static double start(char *const argv[], int config_fd, char *said, size_t size)
+{
+	int report[2], null = open("/dev/null", O_RDWR | O_CLOEXEC), status;
+	uint64_t from, to;
+	ssize_t n;
+	pid_t pid;
+
+	if (null < 0 || pipe2(report, O_CLOEXEC) < 0)
+		fail("pipe");
+	from = rsm_now_ns();
+	pid = fork();
+	if (pid == 0) {
+		const int fds[FDS] = {null,      null,      null,   config_fd,
+				      report[1], state_dir, log_fd, null};
+
+		become(argv, fds, FDS);
+	}
+	close(report[1]);
+	n = read(report[0], said, size - 1);
+	to = rsm_now_ns();
+	said[n > 0 ? n : 0] = '\0';
+	close(report[0]);
+	close(null);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	unlinkat(state_dir, "control.sock", 0);
+	if (n <= 0) {
+		fprintf(stderr, "vmm_start: %s ended (status 0x%x) without a word\n", argv[0],
+			status);
+		exit(1);
+	}
+	return (double)(to - from) / 1e6;
+}
+
+static int compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void print(const char *what, double *v, size_t n, const char *unit)
+{
+	qsort(v, n, sizeof(*v), compare);
+	printf("%-12s %7.2f%s  (%.2f … %.2f)\n", what, v[n / 2], unit, v[n / 4], v[n * 3 / 4]);
+}
+
+static void find(void)
+{
+	char self[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	if (n < 0)
+		fail("/proc/self/exe");
+	self[n] = '\0';
+	*strrchr(self, '/') = '\0';
+	if (rsm_format(kernel, sizeof(kernel), "%s/first_insn", self) < 0 ||
+	    rsm_format(bare, sizeof(bare), "%s/kvm_bare", self) < 0 ||
+	    rsm_format(vmm, sizeof(vmm), "%s/../runsm-vmm", self) < 0)
+		fail(self);
+}
+
+int main(int argc, char **argv)
+{
+	size_t rounds = argc > 1 ? strtoul(argv[1], NULL, 10) : 30;
+	uint64_t memory = argc > 2 ? strtoull(argv[2], NULL, 10) : 128;
+	static double ours[ROUNDS_MAX], theirs[ROUNDS_MAX], ratio[ROUNDS_MAX];
+	char *const vmm_argv[] = {vmm, (char *)"bench", NULL};
+	char *const bare_argv[] = {bare, kernel, mib, (char *)"4", NULL};
+	char said[4096];
+	int config_fd;
+
+	if (rounds < 4 || rounds > ROUNDS_MAX)
+		return 2;
+	find();
+	snprintf(mib, sizeof(mib), "%llu", (unsigned long long)memory);
+	strcpy(dir, "/tmp/vmm_start.XXXXXX");
+	if (!mkdtemp(dir))
+		fail(dir);
+	state_dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	log_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	config_fd = make_config(memory << 20);
+	for (size_t i = 0; i < rounds; i++) {
+		ours[i] = start(vmm_argv, config_fd, said, sizeof(said));
+		if (!memmem(said, sizeof(said), "stopped before", 14)) {
+			fprintf(stderr, "vmm_start: runsm-vmm did not run the guest\n");
+			return 1;
+		}
+		theirs[i] = start(bare_argv, config_fd, said, sizeof(said));
+		ratio[i] = ours[i] / theirs[i];
+	}
+	rmdir(dir);
+	print("runsm-vmm", ours, rounds, " ms");
+	print("bare", theirs, rounds, " ms");
+	print("ratio", ratio, rounds, "   ");
+	return 0;
+}
