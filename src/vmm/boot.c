@@ -7,7 +7,6 @@
 #include <elf.h>
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -69,33 +68,12 @@ int boot_parse(int fd, struct boot_image *ret, struct rsm_error *err)
 	return r;
 }
 
-/*
- * Give the guest the kernel's pages themselves, copied on write, instead of a copy: nothing is read
- * before it is used, and VMs with the same kernel share what they do not change. The file is the
- * caller's and trusted not to shrink: the guest image is replaced by renaming.
- *
- * Return: bytes mapped, 0 if this segment's alignment does not allow it
- */
-static uint64_t map_segment(uint8_t *to, int fd, const struct boot_segment *s)
-{
-	uint64_t pages = s->filesz & ~4095ULL;
-
-	if (((uintptr_t)to | s->offset) & 4095 || !pages)
-		return 0;
-	if (mmap(to, (size_t)pages, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd,
-		 (off_t)s->offset) == MAP_FAILED)
-		return 0;
-	madvise(to, (size_t)pages, MADV_DONTDUMP);
-	return pages;
-}
-
 static int load_segments(const struct gmem *mem, int fd, const struct boot_image *image,
 			 struct rsm_error *err)
 {
 	for (unsigned i = 0; i < image->nsegments; i++) {
 		const struct boot_segment *s = &image->segments[i];
 		uint8_t *to = gmem_ptr(mem, s->gpa, s->memsz);
-		uint64_t done;
 		int r;
 
 		if (!to)
@@ -104,8 +82,7 @@ static int load_segments(const struct gmem *mem, int fd, const struct boot_image
 					"it needs more than %llu MiB",
 					MIB(s->gpa.v + s->memsz));
 		/* memory is fresh: what the file does not fill is zero already */
-		done = map_segment(to, fd, s);
-		r = boot_pread(fd, to + done, (size_t)(s->filesz - done), s->offset + done, err);
+		r = boot_pread(fd, to, (size_t)s->filesz, s->offset, err);
 		if (r < 0)
 			return r;
 	}

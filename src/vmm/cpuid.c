@@ -179,6 +179,54 @@ static void add_topology(struct cpuid_table *table, unsigned vcpus)
 	}
 }
 
+/* Extended state (leaf 0xd) that belongs to a feature of another leaf, and goes with it. */
+static const struct {
+	uint32_t state; /* bits of XCR0 */
+	uint32_t function;
+	enum reg reg;
+	unsigned bit;
+} states[] = {
+	{BIT(2), 1, ECX, 28},                   /* AVX */
+	{BIT(3) | BIT(4), 7, EBX, 14},          /* MPX */
+	{BIT(5) | BIT(6) | BIT(7), 7, EBX, 16}, /* AVX-512 */
+	{BIT(9), 7, ECX, 3},                    /* PKU */
+};
+
+/* Bits of XCR0 that are fine to show: Linux finds it inconsistent if a state has no feature. */
+static uint32_t usable_states(struct cpuid_table *table, uint32_t mask)
+{
+	for (size_t i = 0; i < RSM_ARRAY_SIZE(states); i++) {
+		struct kvm_cpuid_entry2 *e = cpuid_find(table, states[i].function, 0);
+
+		if (!e || !(*reg_of(e, states[i].reg) & BIT(states[i].bit)))
+			mask &= ~states[i].state;
+	}
+	return mask;
+}
+
+static void trim_states(struct cpuid_table *table)
+{
+	struct kvm_cpuid_entry2 *main_leaf = cpuid_find(table, 0xd, 0);
+	uint32_t mask, size = 576; /* legacy area and header */
+
+	if (!main_leaf)
+		return;
+	mask = main_leaf->eax = usable_states(table, main_leaf->eax);
+	for (uint32_t i = 0; i < table->head.nent; i++) {
+		struct kvm_cpuid_entry2 *e = &table->entries[i];
+
+		if (e->function != 0xd || e->index < 2 || e->index > 31)
+			continue;
+		if (e->ecx & 1) /* supervisor state: in XSS, not XCR0 */
+			continue;
+		if (mask & BIT(e->index))
+			size = rsm_max(size, e->eax + e->ebx);
+		else
+			e->eax = e->ebx = e->ecx = e->edx = 0;
+	}
+	main_leaf->ecx = size;
+}
+
 void cpuid_filter(struct cpuid_table *table, const struct cpuid_policy *policy)
 {
 	struct kvm_cpuid_entry2 *e;
@@ -201,6 +249,7 @@ void cpuid_filter(struct cpuid_table *table, const struct cpuid_policy *policy)
 		set_field(&e->ecx, 0, 8, rsm_min(policy->vcpus - 1, 255u));
 		set_field(&e->ecx, 12, 4, id_bits(policy->vcpus));
 	}
+	trim_states(table);
 	share_caches(table, policy->vcpus);
 	add_topology(table, policy->vcpus);
 }

@@ -2,6 +2,9 @@
 /*
  * Guest RAM: private anonymous memory, touched only on use, in one mapping that shows up as one or
  * two guest-physical ranges around the 32-bit hole. It stays out of core dumps: it is the guest's.
+ *
+ * Huge pages, and therefore a mapping that starts at a multiple of theirs: the faults that fill the
+ * guest's page tables are what a boot waits for (see docs/adr).
  */
 #include "vmm/kvm_internal.h"
 
@@ -9,6 +12,32 @@
 
 #include <errno.h>
 #include <sys/mman.h>
+
+#define HUGE_PAGE (2UL << 20)
+
+/* @size bytes at a multiple of HUGE_PAGE; NULL with errno */
+static uint8_t *map_aligned(size_t size)
+{
+	size_t reserve, offset;
+	uint8_t *at;
+
+	if (!rsm_add(size, HUGE_PAGE, &reserve)) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	at = mmap(NULL, reserve, PROT_READ | PROT_WRITE,
+		  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (at == MAP_FAILED)
+		return NULL;
+	offset = -(uintptr_t)at & (HUGE_PAGE - 1);
+	if (offset)
+		munmap(at, offset);
+	if (offset < HUGE_PAGE)
+		munmap(at + offset + size, HUGE_PAGE - offset);
+	madvise(at + offset, size, MADV_HUGEPAGE);
+	madvise(at + offset, size, MADV_DONTDUMP);
+	return at + offset;
+}
 
 int kvm_mem_create(struct gmem *mem, uint64_t size, struct rsm_error *err)
 {
@@ -22,12 +51,10 @@ int kvm_mem_create(struct gmem *mem, uint64_t size, struct rsm_error *err)
 		return rsm_fail(err, EINVAL,
 				"guest memory of %llu bytes: must be whole pages, 1 MiB at least",
 				(unsigned long long)size);
-	host = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (host == MAP_FAILED)
+	host = map_aligned((size_t)size);
+	if (!host)
 		return rsm_fail_errno(err, errno, "guest memory of %llu MiB",
 				      (unsigned long long)size >> 20);
-	madvise(host, (size_t)size, MADV_DONTDUMP);
 	/* gmem owns each part of the mapping from here on */
 	region.len = low;
 	region.host = region.map_base = host;

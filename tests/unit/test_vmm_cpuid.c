@@ -119,6 +119,31 @@ static void every_vcpu_has_its_apic_id(void **state)
 	}
 }
 
+static void extended_state_goes_with_its_feature(void **state)
+{
+	struct cpuid_policy policy = {.vcpus = 1};
+	struct cpuid_table t;
+	struct kvm_cpuid_entry2 *e;
+
+	memset(&t, 0, sizeof(t));
+	add(&t, 1, 0, 1u << 28); /* AVX, no PKU in leaf 7 */
+	add(&t, 7, 0, 0);
+	add(&t, 0xd, 0, 0x207);
+	add(&t, 0xd, 2, 0);
+	add(&t, 0xd, 9, 0);
+	e = cpuid_find(&t, 0xd, 2);
+	e->eax = 256;
+	e->ebx = 576;
+	e = cpuid_find(&t, 0xd, 9);
+	e->eax = 8;
+	e->ebx = 2688;
+	cpuid_filter(&t, &policy);
+	assert_int_equal(cpuid_find(&t, 0xd, 0)->eax, 7);
+	assert_int_equal(cpuid_find(&t, 0xd, 0)->ecx, 576 + 256);
+	assert_int_equal(cpuid_find(&t, 0xd, 2)->eax, 256);
+	assert_int_equal(cpuid_find(&t, 0xd, 9)->eax, 0);
+}
+
 static void full_table_is_not_overrun(void **state)
 {
 	struct cpuid_policy policy = {.vcpus = 2};
@@ -141,6 +166,7 @@ int main(void)
 		cmocka_unit_test(topology_is_one_package_of_single_threaded_cores),
 		cmocka_unit_test(single_vcpu_has_no_hyperthreading_flag),
 		cmocka_unit_test(every_vcpu_has_its_apic_id),
+		cmocka_unit_test(extended_state_goes_with_its_feature),
 		cmocka_unit_test(full_table_is_not_overrun),
 	};
 
