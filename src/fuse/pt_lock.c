@@ -23,6 +23,7 @@
 struct pt_plock {
 	struct pt_plock *next;
 	uint64_t owner;
+	uint32_t pid; /* who asked for a lock last, as the guest's root pid namespace counts */
 	int fd;
 	uint32_t refs;
 };
@@ -133,6 +134,35 @@ static struct flock to_flock(const struct fuse_file_lock *lk)
 	};
 }
 
+/*
+ * Whose lock is @fl? The host does not tell: it belongs to a description, not to a process. But the
+ * one owner for whom nothing is in the way of the whole range must hold it. Where several share it
+ * for reading, any other owner is as good an answer as fcntl(2) promises. 0: a process on the host.
+ */
+static uint32_t holder_pid(struct pt *pt, const struct pt_inode *i, uint64_t asker,
+			   const struct flock *fl)
+{
+	uint32_t pid = 0;
+
+	pt_lock(pt);
+	for (const struct pt_plock *q = i->plocks; q; q = q->next) {
+		struct flock probe = *fl;
+
+		if (q->owner == asker || !q->pid)
+			continue;
+		if (!pid && fl->l_type == F_RDLCK)
+			pid = q->pid;
+		probe.l_type = F_WRLCK;
+		probe.l_pid = 0; /* fcntl(2): F_OFD_GETLK insists */
+		if (fcntl(q->fd, F_OFD_GETLK, &probe) == 0 && probe.l_type == F_UNLCK) {
+			pid = q->pid;
+			break;
+		}
+	}
+	pt_unlock(pt);
+	return pid;
+}
+
 int pt_getlk(struct fsrv_fs *fs, uint64_t nodeid, const struct fuse_lk_in *in,
 	     struct fuse_file_lock *out)
 {
@@ -140,6 +170,7 @@ int pt_getlk(struct fsrv_fs *fs, uint64_t nodeid, const struct fuse_lk_in *in,
 	struct pt *pt = to_pt(fs);
 	struct pt_plock *p;
 	struct pt_inode *i;
+	uint32_t pid = 0;
 	int r = pt_get_node(pt, nodeid, false, &i);
 
 	if (r < 0)
@@ -152,10 +183,12 @@ int pt_getlk(struct fsrv_fs *fs, uint64_t nodeid, const struct fuse_lk_in *in,
 		r = fcntl(p->fd, F_OFD_GETLK, &fl) < 0 ? -errno : 0;
 		put(pt, p);
 	}
+	if (r == 0 && fl.l_type != F_UNLCK)
+		pid = holder_pid(pt, i, in->owner, &fl);
 	pt_put(pt, i);
 	if (r < 0)
 		return r;
-	*out = (struct fuse_file_lock){.type = (uint32_t)fl.l_type};
+	*out = (struct fuse_file_lock){.type = (uint32_t)fl.l_type, .pid = pid};
 	if (fl.l_type != F_UNLCK) {
 		out->start = (uint64_t)fl.l_start;
 		out->end = fl.l_len ? (uint64_t)(fl.l_start + fl.l_len - 1) : INT64_MAX;
@@ -194,6 +227,11 @@ int pt_setlk(struct fsrv_fs *fs, uint64_t nodeid, const struct fuse_lk_in *in)
 		r = fcntl(p->fd, F_OFD_SETLK, &fl) < 0 ? -errno : 0;
 		if (r == -EACCES)
 			r = -EAGAIN;
+		if (r == 0) {
+			pt_lock(pt);
+			p->pid = in->lk.pid;
+			pt_unlock(pt);
+		}
 		put(pt, p);
 	}
 	pt_put(pt, i);

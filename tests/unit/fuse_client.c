@@ -199,7 +199,7 @@ int fc_setlk(struct fuse_client *c, uint32_t op, uint64_t node, uint64_t fh, uin
 	const struct fuse_lk_in in = {.fh = fh,
 				      .owner = owner,
 				      .lk_flags = flags,
-				      .lk = {.end = INT64_MAX, .type = type}};
+				      .lk = {.end = INT64_MAX, .type = type, .pid = 1000 + (uint32_t)owner}};
 
 	return fc_call(c, op, node, FC_V(in));
 }

@@ -208,6 +208,7 @@ static void record_locks_exclude_owners_and_go_with_flush(void **state)
 	assert_int_equal(fc_call(c, FUSE_GETLK, node, FC_V(get)), 0);
 	assert_int_equal(fc_body(c, struct fuse_lk_out)->lk.type, F_WRLCK);
 	assert_int_equal(fc_body(c, struct fuse_lk_out)->lk.end, INT64_MAX);
+	assert_int_equal(fc_body(c, struct fuse_lk_out)->lk.pid, 1001);
 	flush.fh = fh;
 	assert_int_equal(fc_call(c, FUSE_FLUSH, node, FC_V(flush)), 0);
 	assert_int_equal(fc_setlk(c, FUSE_SETLK, node, fh, 2, F_RDLCK, 0), 0);
