@@ -92,7 +92,7 @@ struct fsrv_req {
 #define FSRV_PAYLOAD 4U  /* copy the head only: header and the op's struct */
 #define FSRV_BIG     8U  /* the head may be larger than the stack's copy */
 #define FSRV_ANYTIME 16U /* also before INIT */
-#define FSRV_SLOW    32U /* may block for long */
+#define FSRV_SLOW    32U /* may block for long, or be answered later */
 
 /**
  * struct fsrv_opcode - One row of the dispatch table

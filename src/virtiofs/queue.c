@@ -67,6 +67,20 @@ static bool hand_over(struct vfs_queue *q, const struct virtq_req *req)
 	return vfs_job_new(q, req, slow) == 0;
 }
 
+/*
+ * Refuse a request that will be answered later, but has no job to hold its reply: memory ran out, or
+ * the guest changed the opcode after we looked. An empty reply would read as success.
+ */
+static ssize_t refuse(const struct virtq_req *req)
+{
+	struct fuse_out_header out = {.len = sizeof(out), .error = -ENOLCK};
+	struct fuse_in_header in = {0};
+
+	(void)virtq_iov_read(virtq_out(req), req->nout, 0, &in, sizeof(in));
+	out.unique = in.unique;
+	return (ssize_t)virtq_iov_write(virtq_in(req), req->nin, 0, &out, sizeof(out));
+}
+
 static void push(struct vfs_queue *q, uint16_t head, ssize_t len)
 {
 	bool shared = atomic_load_explicit(&q->others, memory_order_acquire) > 0;
@@ -113,8 +127,8 @@ static int serve_available(struct vfs_queue *q)
 			continue;
 		begin = now;
 		len = vfs_serve(q, &req, 0);
-		/* -EINPROGRESS without a job: the guest changed the opcode under us and has itself
-		 * to thank for an empty reply */
+		if (len == -EINPROGRESS)
+			len = refuse(&req);
 		push(q, req.head, len);
 		now = rsm_now_ns();
 		vfs_account(q, now - begin);

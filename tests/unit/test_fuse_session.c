@@ -557,6 +557,15 @@ static void reset_answers_whoever_waits(void **state)
 	assert_int_equal(a.h.error, -EINTR);
 }
 
+/* What is answered later needs a job that keeps its place: transports go by this. */
+static void requests_that_may_wait_are_announced_as_slow(void **state)
+{
+	assert_true(fsrv_is_slow(FUSE_SETLKW));
+	assert_true(fsrv_is_slow(FUSE_FSYNC));
+	assert_false(fsrv_is_slow(FUSE_LOOKUP));
+	assert_false(fsrv_is_slow(99));
+}
+
 static void lock_ranges_that_make_no_sense_are_refused(void **state)
 {
 	static const struct fuse_file_lock bad[] = {
@@ -645,6 +654,7 @@ int main(void)
 		TEST(setlkw_is_answered_when_the_lock_is_given_back),
 		TEST(interrupt_ends_only_the_request_it_names),
 		TEST(reset_answers_whoever_waits),
+		TEST(requests_that_may_wait_are_announced_as_slow),
 		TEST(lock_ranges_that_make_no_sense_are_refused),
 		TEST(mappings_are_enosys_without_a_window),
 		TEST(trace_has_a_line_for_each_request_and_no_control_characters),
