@@ -1,7 +1,8 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
-# The root file system behaves like a local one: spec-tests/probe says what exactly. The checks run
-# once, in one container, and each is reported here by its name.  spec: config.md#root
+# The root file system behaves like a local one, as a directory, as an overlay, and so does a bind
+# mount: spec-tests/probe says what exactly. All checks run in two containers, and each is reported
+# here by its name.  spec: config.md#root, config.md#mounts
 
 load helpers
 
@@ -16,7 +17,22 @@ setup_file() {
 	mkdir "$BUNDLE/rootfs/work"
 	args /bin/probe files /work
 	RT_TIMEOUT=200 rt run --bundle "$BUNDLE" "$ID" </dev/null >"$T/results" 2>&1
-	export RESULTS=$T/results
+
+	old_files "$BUNDLE/rootfs/old"
+	mv "$BUNDLE/rootfs" "$T/lower"
+	rm -r "$T/lower/work"
+	mkdir "$BUNDLE/rootfs" "$T/upper" "$T/workdir" "$T/vol"
+	mount -t overlay overlay "$BUNDLE/rootfs" \
+		-o "lowerdir=$T/lower,upperdir=$T/upper,workdir=$T/workdir"
+	OUR_MOUNTS+=("$BUNDLE/rootfs")
+	old_files "$T/vol/old"
+	cfg '.mounts += [{destination: "/vol", type: "bind", source: $s, options: ["bind", "rw"]}]' \
+		--arg s "$T/vol"
+	sh_args 'mkdir /work /vol/work; probe files /work >/overlay; probe old-files /old >>/overlay
+		probe files /vol/work >/bind; probe old-files /vol/old >>/bind'
+	RT_TIMEOUT=300 rt run --bundle "$BUNDLE" "$ID" </dev/null
+	cp "$BUNDLE/rootfs/overlay" "$BUNDLE/rootfs/bind" "$T"
+	export RESULTS=$T
 	nothing_left
 	ctr_teardown
 }
@@ -24,10 +40,27 @@ setup_file() {
 setup() { :; }
 teardown() { :; }
 
+# old_files DIR: what the checks of probe/old.c find there
+old_files() {
+	local name
+	for name in $(sed -n 's/^\t{"\(old_[a-z_]*\)".*/\1/p' "$SPEC_DIR/probe/old.c"); do
+		mkdir -p "$1/$name/d"
+		printf old >"$1/$name/f"
+		printf old >"$1/$name/d/f"
+	done
+}
+
+# check NAME: it passed on each kind of file system
 check() {
-	grep -qx "ok $1" "$RESULTS" && return
-	grep -e "^# $1" -e "^not ok $1" "$RESULTS" >&2 || cat "$RESULTS" >&2
-	return 1
+	local where rc=0
+	for where in results overlay bind; do
+		[[ $where == results && $1 == old_* ]] && continue
+		grep -qx "ok $1" "$RESULTS/$where" && continue
+		rc=1
+		echo "$where:" >&2
+		grep -e "^# $1" -e "^not ok $1" "$RESULTS/$where" >&2 || cat "$RESULTS/$where" >&2
+	done
+	return $rc
 }
 
 @test "open: O_EXCL, O_DIRECTORY, O_TRUNC, O_PATH, ETXTBSY" {
@@ -180,6 +213,30 @@ check() {
 
 @test "inotify" {
 	check change_events
+}
+
+@test "a file of the image is replaced while it is open" {
+	check old_file_replaced_while_open
+}
+
+@test "a file of the image is unlinked while it is open" {
+	check old_file_unlinked_while_open
+}
+
+@test "a file of the image changes mode, owner, times, content, and keeps its inode" {
+	check old_file_changed
+}
+
+@test "a file of the image is written through a mapping" {
+	check old_file_mapped_and_written
+}
+
+@test "a file of the image is linked and renamed" {
+	check old_file_linked_and_renamed
+}
+
+@test "a directory of the image is removed and made again" {
+	check old_directory_removed_and_made_again
 }
 
 @test "what the container wrote is what the host sees, and the other way round" {

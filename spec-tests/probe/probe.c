@@ -78,7 +78,7 @@ static int run_check(const void *cookie)
 
 	alarm(60); /* a check that hangs fails alone */
 	umask(022);
-	if (mkdir(c->name, 0755) < 0 || chdir(c->name) < 0)
+	if ((mkdir(c->name, 0755) < 0 && errno != EEXIST) || chdir(c->name) < 0)
 		FAIL("mkdir %s", c->name);
 	return c->run();
 }
@@ -114,6 +114,11 @@ int main(int argc, char **argv)
 		run_checks(share_checks);
 		return 0;
 	}
-	fprintf(stderr, "usage: probe segv | trap | files DIRECTORY\n");
+	if (!strcmp(what, "old-files") && argc == 3) {
+		if (chdir(argv[2]) < 0)
+			FAIL("chdir %s", argv[2]);
+		return run_checks(old_checks);
+	}
+	fprintf(stderr, "usage: probe segv | trap | files DIRECTORY | old-files DIRECTORY\n");
 	return 2;
 }

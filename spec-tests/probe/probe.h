@@ -18,7 +18,7 @@ struct check {
 	int (*run)(void);
 };
 
-extern const struct check file_checks[], tree_checks[], share_checks[];
+extern const struct check file_checks[], tree_checks[], share_checks[], old_checks[];
 
 #define FAIL(...)                                                                                  \
 	do {                                                                                       \
