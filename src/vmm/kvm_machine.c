@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The kvm machine: our VM (kvm.h), the devices it is given behind virtio-mmio, an entropy device of
- * its own, a serial console, and the tables that tell the kernel of all that.
+ * The kvm machine: our VM (kvm.h), the devices it is given behind virtio-mmio, an entropy device
+ * and a balloon of its own, a serial console, and the tables that tell the kernel of all that.
  *
  * Kernels learn of the devices by ACPI. With "acpi=off" on their command line they are told there
  * too (virtio_mmio.device=), and of the CPUs by MP tables.
@@ -15,6 +15,7 @@
 #include "base/io.h"
 #include "base/math.h"
 #include "vmm/acpi.h"
+#include "vmm/balloon.h"
 #include "vmm/boot.h"
 #include "vmm/kvm.h"
 #include "vmm/mmio_transport.h"
@@ -39,7 +40,7 @@ static_assert(DEVICES_MAX <= ACPI_MMIO_MAX, "the DSDT holds them all");
 /**
  * struct kvm_machine - The machine
  * @console_fd:	where the serial port's output goes; ours
- * @rng:	the device that nobody has to ask for
+ * @rng, @balloon: the devices that nobody has to ask for
  * @events:	source of the VM's event fd while the VM runs
  * @soon:	timer that calls @done from the loop
  */
@@ -52,7 +53,7 @@ struct kvm_machine {
 	struct serial8250 serial;
 	bool has_serial;
 	int console_fd;
-	struct vdev *rng;
+	struct vdev *rng, *balloon;
 	struct mmio_transport *transports[DEVICES_MAX];
 	unsigned ntransports;
 	struct acpi_mmio mmio[DEVICES_MAX];
@@ -112,7 +113,11 @@ static int add_devices(struct kvm_machine *k, const struct machine_config *confi
 		r = add_device(k, config->devices[i], err);
 	if (r == 0 && rng_new(k->loop, &k->rng) < 0)
 		r = rsm_fail_errno(err, ENOMEM, "rng device");
-	return r == 0 ? add_device(k, k->rng, err) : r;
+	if (r == 0)
+		r = add_device(k, k->rng, err);
+	if (r == 0 && balloon_new(k->loop, &k->balloon) < 0)
+		r = rsm_fail_errno(err, ENOMEM, "balloon device");
+	return r == 0 ? add_device(k, k->balloon, err) : r;
 }
 
 static int add_console(struct kvm_machine *k, int fd, struct rsm_error *err)
@@ -223,6 +228,7 @@ static void kvm_free(struct machine *m)
 	for (unsigned i = 0; i < k->ntransports; i++)
 		mmio_transport_free(k->transports[i]);
 	rng_free(k->rng);
+	balloon_free(k->balloon);
 	if (k->has_serial)
 		serial8250_fini(&k->serial);
 	rsm_close(&k->console_fd);
