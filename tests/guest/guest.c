@@ -52,6 +52,9 @@ void guest_main(int entry, uintptr_t info)
 	const char *name = entry == 0 ? (const char *)*(uint64_t *)(info + START_INFO_CMDLINE)
 				      : (const char *)(uintptr_t)read32(info + BOOT_PARAMS_CMDLINE);
 
+	for (const char *c = name; *c; c++) /* the last word */
+		if (*c == ' ')
+			name = c + 1;
 	run(cpu_tests, name);
 	run(memory_tests, name);
 	run(ring_tests, name);
