@@ -293,6 +293,7 @@ int main(int argc, char **argv)
 	int r;
 
 	rsm_log_set_name("runsm-fuse");
+	(void)signal(SIGXFSZ, SIG_IGN); /* a write beyond our ulimit is EFBIG */
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
 		files.rlim_cur = files.rlim_max;
 		(void)setrlimit(RLIMIT_NOFILE, &files);

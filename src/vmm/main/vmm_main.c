@@ -61,6 +61,8 @@ static int take_signals(struct sandbox *s, int *ret_fd)
 	if (*ret_fd < 0)
 		return -errno;
 	(void)signal(SIGPIPE, SIG_IGN);
+	/* a guest that writes beyond our ulimit -f gets EFBIG, not us killed */
+	(void)signal(SIGXFSZ, SIG_IGN);
 	return rsm_loop_add(s->loop, *ret_fd, EPOLLIN, signalled, s, NULL);
 }
 
