@@ -85,6 +85,7 @@ static void remove_place(void)
 	n = readlink(path, name, sizeof(name) - 1);
 	if (n > 0) {
 		name[n] = '\0';
+		(void)umount2(name, MNT_DETACH);
 		(void)rsm_remove_tree_at(AT_FDCWD, name);
 	}
 }
