@@ -1,0 +1,244 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Real clients for the spec-tests: podman, dockerd and containerd, with the runtime under test. A file
+# of tests loads this after helpers and names its client:
+#
+#	setup_file() { client_up podman; }
+#
+# One client is started per file, in a mount and a network namespace of its own with a /run of its
+# own, and keeps everything it has under $C, the file's directory: nothing of it touches the
+# machine's own Docker, Podman or containerd. `in_ns COMMAND…` runs a command there and `cl ARG…`
+# the client's command line. The image `box` is the busybox root file system with the probe.
+#
+# The client calls a script that sets runsm's environment (clients filter theirs) and leaves
+# RSM_CLIENT_TAG in it, by which everything that the runtime started is found again. Each test ends
+# by removing its containers and looking for what they left: processes of the runtime, state,
+# mounts and cgroups. The file ends by stopping the daemon by its pid and looking for all the rest.
+#
+# With RUNSM_RUNTIME=runc the client uses runc: the tests tell what runc gives.
+
+# shellcheck source=spec-tests/helpers.bash
+[ -n "${SPEC_DIR:-}" ] || source "$(dirname "${BASH_SOURCE[0]}")/helpers.bash"
+
+# ---------------------------------------------------------------- a client for a file
+
+# client_up podman|docker|containerd: in setup_file
+client_up() {
+	need is_root -- "needs root"
+	client_needs "$1"
+	export CLIENT=$1 C=$BATS_FILE_TMPDIR
+	export CLIENT_TAG=RSM_CLIENT_TAG=rsmc-$$-${BATS_TEST_FILENAME##*/}
+	ROOT=/run/runsm BUNDLE=
+	mkdir -p "$C/bin"
+	! is_runsm || guest_image
+	"client_cmd_$1"
+	client_ns
+	client_runtime >"$C/bin/runsm"
+	chmod +x "$C/bin/runsm"
+	client_image
+	"client_up_$1"
+}
+
+client_needs() {
+	case $1 in
+	podman) need command -v podman -- "needs podman" ;;
+	docker) need command -v dockerd -- "needs dockerd (docker.io)" ;;
+	containerd) need command -v ctr -- "needs containerd" ;;
+	esac
+}
+
+# The namespaces live as long as a process that sleeps in them.
+client_ns() {
+	# shellcheck disable=SC2016
+	unshare -m -n --propagation private sh -c 'ip link set lo up && mount -t tmpfs tmpfs /run &&
+		mkdir /run/lock && touch "$1" && exec sleep infinity' sh "$C/ns.ready" 3>&- 4>&- &
+	export CLIENT_NS=$!
+	wait_for 10 test -e "$C/ns.ready"
+}
+
+in_ns() { nsenter -t "$CLIENT_NS" -m -n -- "$@" 3>&- 4>&-; }
+
+# What the client runs as its runtime
+client_runtime() {
+	cat <<-EOF
+		#!/bin/sh
+		export '$CLIENT_TAG' RUNSM_ACCEL='$RUNSM_ACCEL' RUNSM_GUEST_DIR='${RUNSM_GUEST_DIR:-}'
+		echo "\$*" >>'$C/calls'
+		exec '$(command -v "$RUNTIME")' "\$@"
+	EOF
+}
+
+# $C/box.tar: a root file system as a tar archive
+client_image() {
+	cached busybox make_busybox
+	mkdir "$C/probe"
+	mkdir -p "$C/probe/bin"
+	cp "$RUNSM_BUILD/spec-tests/probe/probe" "$C/probe/bin/"
+	tar -C "$CACHE/busybox" -cf "$C/box.tar" .
+	tar -C "$C/probe" -rf "$C/box.tar" ./bin/probe
+}
+
+# client_down: in teardown_file
+client_down() {
+	local rc=0 left end=$((SECONDS + 10))
+	[ -n "${CLIENT_NS:-}" ] || return 0
+	"client_down_$CLIENT" || rc=1
+	while left=$(client_processes "$C/"); [ -n "$left" ]; do
+		if [ $SECONDS -ge $end ]; then
+			printf 'left behind by %s:\n%s\n' "$CLIENT" "$left" >&2
+			sed -n 's/^\([0-9]*\) .*/\1/p' <<<"$left" | xargs -r kill -9
+			rc=1
+			break
+		fi
+		sleep 0.1
+	done
+	kill "$CLIENT_NS"
+	wait "$CLIENT_NS" 2>/dev/null
+	client_unmount
+	return $rc
+}
+
+# The mounts end with their namespace; a directory may still be one in some other namespace that was
+# made meanwhile, and then cannot be removed.
+client_unmount() {
+	local m
+	while read -r m; do
+		umount -l "$m"
+	done < <(awk -v c="$C/" 'index($5, c) == 1 { print $5 }' /proc/self/mountinfo | sort -r)
+}
+
+# client_processes [PATH]: the pids and command lines of what the runtime started, and of processes
+# with PATH on their command line
+client_processes() {
+	local pid
+	for pid in $({
+		printf '%s\n' "$CLIENT_TAG" | grep -lazsxFf - /proc/[0-9]*/environ
+		[ -z "${1:-}" ] || printf '%s\n' "$1" | grep -lazsFf - /proc/[0-9]*/cmdline
+	} | tr -dc '0-9\n' | sort -un); do
+		client_knows "$pid" || echo "$pid $(tr '\0' ' ' <"/proc/$pid/cmdline")"
+	done 2>/dev/null
+}
+
+# Is it a shell of bats, a command of this test's own, or gone?
+client_knows() {
+	local cmd
+	is_ours "$1" && return
+	[ "$1" = "$CLIENT_NS" ] && return
+	cmd=$(tr '\0' ' ' <"/proc/$1/cmdline") || return 0
+	[[ $cmd == *bats-exec-* || -z $cmd ]]
+}
+
+# ---------------------------------------------------------------- a test
+
+setup() {
+	T=$BATS_TEST_TMPDIR
+	ROOT=/run/runsm
+	ID=c$BATS_TEST_NUMBER
+	OUR_MOUNTS=()
+	OUR_PIDS=()
+	: >"$C/calls"
+}
+
+teardown() {
+	local rc=0 pid ids left end
+	[ -n "${CLIENT_NS:-}" ] || return 0
+	for pid in "${OUR_PIDS[@]}"; do
+		kill -9 "$pid" 2>/dev/null
+		wait "$pid" 2>/dev/null
+	done
+	ids=$(client_ids)
+	client_remove_all || { echo "cannot remove the test's containers" >&2; rc=1; }
+	end=$((SECONDS + 10))
+	while left=$(client_leftovers "$ids"); [ -n "$left" ]; do
+		if [ $SECONDS -ge $end ]; then
+			printf 'left behind:\n%s\n' "$left" >&2
+			sed -n 's/^process \([0-9]*\) .*/\1/p' <<<"$left" | xargs -r kill -9
+			rc=1
+			break
+		fi
+		sleep 0.1
+	done
+	if [ $rc != 0 ] || [ -z "${BATS_TEST_COMPLETED:-}" ]; then
+		sed 's/^/call: /' "$C/calls" >&2
+		[ ! -e "$C/daemon.log" ] || tail -n 20 "$C/daemon.log" >&2
+	fi
+	return $rc
+}
+
+# client_leftovers IDS: what containers left
+client_leftovers() {
+	local id
+	client_processes | sed 's/^/process /'
+	in_ns find /run/runsm /run/runc -mindepth 1 -maxdepth 1 -printf 'state: %p\n' 2>/dev/null
+	in_ns awk -v c="$C/" 'index($5, c) == 1 { print "mount: " $5 }' /proc/self/mountinfo |
+		grep -vxFf "$C/mounts"
+	for id in $1; do
+		find /sys/fs/cgroup -name "*$id*" -printf 'cgroup: %p\n' 2>/dev/null
+	done
+}
+
+# ---------------------------------------------------------------- commands
+
+# cl ARG…: the client's command line, against a time limit
+cl() { in_ns timeout --foreground -k 5 "${CL_TIMEOUT:-60}" "${CLIENT_CMD[@]}" "$@"; }
+
+# clx STATUS ARG…: cl with stdin empty must exit with STATUS; sets $output and $stderr
+clx() {
+	local want=$1
+	shift
+	run --separate-stderr "-$want" cl "$@" </dev/null || :
+	[ "$status" = "$want" ] && return
+	echo "$CLIENT $*: exit status $status, expected $want" >&2
+	printf 'stdout: %s\nstderr: %s\n' "$output" "$stderr" >&2
+	return 1
+}
+
+# on_tty COMMAND…: with a terminal, whose output is printed without CRs
+on_tty() {
+	local line
+	printf -v line '%q ' "$@"
+	script -qec "$line" /dev/null 3>&- 4>&- </dev/null | tr -d '\r'
+	return "${PIPESTATUS[0]}"
+}
+
+# ---------------------------------------------------------------- podman
+
+client_up_podman() {
+	cat >"$C/containers.conf" <<-EOF
+		[containers]
+		default_ulimits = ["nofile=20000:20000", "nproc=20000:20000"]
+		init_path = "/usr/bin/tini-static"
+		[engine]
+		cgroup_manager = "cgroupfs"
+		events_logger = "file"
+		runtime_supports_json = ["runsm"]
+		[engine.runtimes]
+		runsm = ["$C/bin/runsm"]
+	EOF
+	cl import "$C/box.tar" box >/dev/null
+	client_base
+}
+
+client_cmd_podman() {
+	CLIENT_CMD=(env CONTAINERS_CONF="$C/containers.conf" podman
+		--root "$C/root" --runroot "$C/runroot" --tmpdir "$C/tmp" --runtime "$C/bin/runsm")
+}
+
+client_ids_podman() { cl ps -aq --no-trunc; }
+client_remove_all_podman() { cl rm -af -t 0 >/dev/null; }
+client_down_podman() { client_remove_all_podman; }
+
+# ---------------------------------------------------------------- by client
+
+client_ids() { "client_ids_$CLIENT"; }
+client_remove_all() { "client_remove_all_$CLIENT"; }
+
+# What is mounted when no container is there.
+client_base() {
+	in_ns awk -v c="$C/" 'index($5, c) == 1 { print "mount: " $5 }' /proc/self/mountinfo \
+		>"$C/mounts"
+	echo none >>"$C/mounts"
+}
+
+[ -z "${CLIENT:-}" ] || "client_cmd_$CLIENT"
