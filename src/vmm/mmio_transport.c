@@ -382,6 +382,11 @@ const struct mmio_ops mmio_transport_ops = {.read = transport_read, .write = tra
 
 /* ---- making and unmaking */
 
+static void config_changed(void *cookie)
+{
+	mmio_transport_config_changed(cookie);
+}
+
 static int bind_queues(struct mmio_transport *t, uint32_t gsi)
 {
 	gpa_t notify = {t->base.v + VIRTIO_MMIO_QUEUE_NOTIFY};
@@ -415,6 +420,7 @@ int mmio_transport_new(const struct mmio_board *board, struct vdev *d, struct gm
 	d->mem = mem;
 	d->transport = t;
 	d->needs_reset = needs_reset;
+	d->config_changed = config_changed;
 	t->irq_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	r = t->irq_fd < 0 ? -errno : bind_queues(t, gsi);
 	if (r < 0) {
@@ -439,6 +445,7 @@ void mmio_transport_free(struct mmio_transport *t)
 		d->vq[i].call_fd = -1;
 	}
 	d->needs_reset = NULL;
+	d->config_changed = NULL;
 	d->transport = NULL;
 	rsm_close(&t->irq_fd);
 	pthread_mutex_destroy(&t->lock);

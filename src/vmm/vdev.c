@@ -26,3 +26,9 @@ void vdev_fail(struct vdev *d, const char *why)
 	if (d->needs_reset)
 		d->needs_reset(d->transport, d);
 }
+
+void vdev_config_changed(struct vdev *d)
+{
+	if (d->config_changed)
+		d->config_changed(d->transport);
+}

@@ -64,6 +64,7 @@ struct vdev_ops {
  * @mem:	guest memory; set by the transport before the first queue_start()
  * @nqueues:	queues in use; ops->nqueues unless the device was made with fewer
  * @needs_reset: called by vdev_fail(), set by the transport; may be NULL
+ * @config_changed: called by vdev_config_changed(), set by a transport that can tell the driver
  */
 struct vdev {
 	const struct vdev_ops *ops;
@@ -73,6 +74,7 @@ struct vdev {
 	unsigned nqueues;
 	struct virtq vq[VDEV_QUEUES_MAX];
 	void (*needs_reset)(void *cookie, struct vdev *d);
+	void (*config_changed)(void *cookie);
 	void *transport;
 	struct rsm_ratelimit guest_faults;
 };
@@ -92,5 +94,8 @@ void vdev_init(struct vdev *d, const struct vdev_ops *ops, uint64_t features);
  * not be touched again before queue_stop().
  */
 void vdev_fail(struct vdev *d, const char *why);
+
+/* The device's configuration space changed: tell the driver. Context: main loop's thread */
+void vdev_config_changed(struct vdev *d);
 
 #endif

@@ -160,12 +160,17 @@ void virtq_unpop(struct virtq *vq)
 
 void virtq_push(struct virtq *vq, uint16_t head, uint32_t len)
 {
-	struct vring_used_elem *e = &vq->used->ring[vq->used_idx & (vq->size - 1)];
+	const struct vring_used_elem used = {.id = head, .len = len};
 
-	rsm_assert(head < vq->size);
-	e->id = head;
-	e->len = len;
-	vq->used_idx++;
+	virtq_push_all(vq, &used, 1);
+}
+
+void virtq_push_all(struct virtq *vq, const struct vring_used_elem *used, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		rsm_assert(used[i].id < vq->size);
+		vq->used->ring[vq->used_idx++ & (vq->size - 1)] = used[i];
+	}
 	__atomic_store_n(&vq->used->idx, vq->used_idx, __ATOMIC_RELEASE);
 }
 

@@ -149,6 +149,13 @@ void virtq_unpop(struct virtq *vq);
 void virtq_push(struct virtq *vq, uint16_t head, uint32_t len);
 
 /**
+ * virtq_push_all() - Give @n chains back at once: the driver sees all of them or none
+ * @used:	heads and lengths, in the order of their use
+ * Spec: 5.1.6.4 (a packet in several receive buffers)
+ */
+void virtq_push_all(struct virtq *vq, const struct vring_used_elem *used, unsigned n);
+
+/**
  * virtq_notify() - Interrupt the driver if it wants to know of the pushes since the last call
  * Return: true if it was interrupted
  * Spec: 2.7.7 (used buffer notification suppression), 2.7.10 (event index)
