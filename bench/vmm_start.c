@@ -10,9 +10,10 @@
  *so runsm-vmm's time has its configuration, virtio-fs, vsock, control socket, ACPI tables and the
  *report on top. Prints median and quartiles in ms and of the ratio of each pair.
  */
+#include "vmm_spawn.h"
+
 #include "base/io.h"
 #include "base/loop.h"
-#include "ttrpc/agent.pb-c.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,11 +22,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 
 #define ROUNDS_MAX 1000
-#define FDS        8 /* stdio, configuration, report, state directory, log, console socket */
 
 static char dir[PATH_MAX], kernel[PATH_MAX], vmm[PATH_MAX], bare[PATH_MAX], mib[16];
 static int state_dir, log_fd;
@@ -34,57 +33,6 @@ static int fail(const char *what)
 {
 	perror(what);
 	exit(1);
-}
-
-static int make_config(uint64_t memory)
-{
-	Runsm__VmConfig c = RUNSM__VM_CONFIG__INIT;
-	Runsm__CreateContainerRequest container = RUNSM__CREATE_CONTAINER_REQUEST__INIT;
-	Runsm__Process process = RUNSM__PROCESS__INIT;
-	Runsm__Stdio stdio = RUNSM__STDIO__INIT;
-	Runsm__Export export = RUNSM__EXPORT__INIT, *exports[] = {&export};
-	int fd = memfd_create("config", MFD_CLOEXEC);
-	uint8_t *data;
-	size_t len;
-
-	stdio.stdin_port = stdio.stdout_port = stdio.stderr_port = 1;
-	process.stdio = &stdio;
-	container.id = (char *)"bench";
-	container.root_export = (char *)"root";
-	container.process = &process;
-	export.name = (char *)"root";
-	export.path = dir;
-	c.id = (char *)"bench";
-	c.accel = (char *)"kvm";
-	c.kernel = kernel;
-	c.memory_bytes = memory;
-	c.vcpus = 1;
-	c.n_exports = 1;
-	c.exports = exports;
-	c.container = &container;
-	len = runsm__vm_config__get_packed_size(&c);
-	data = malloc(len);
-	if (fd < 0 || !data)
-		fail("configuration");
-	runsm__vm_config__pack(&c, data);
-	if (rsm_write_full(fd, data, len) < 0)
-		fail("configuration");
-	free(data);
-	return fd;
-}
-
-/* In the child: @fds become 0 … @n - 1. */
-_Noreturn static void become(char *const argv[], const int *fds, int n)
-{
-	for (int i = 0; i < n; i++) /* out of the way of each other first */
-		if (fcntl(fds[i], F_DUPFD, 100 + i) < 0)
-			_exit(125);
-	for (int i = 0; i < n; i++)
-		if (dup2(100 + i, i) < 0)
-			_exit(125);
-	close_range((unsigned)n, ~0u, 0);
-	execv(argv[0], argv);
-	_exit(126);
 }
 
 /* Milliseconds from before the fork until the child says it got there; its message in @said. */
@@ -100,10 +48,10 @@ static double start(char *const argv[], int config_fd, char *said, size_t size)
 	from = rsm_now_ns();
 	pid = fork();
 	if (pid == 0) {
-		const int fds[FDS] = {null,      null,      null,   config_fd,
-				      report[1], state_dir, log_fd, null};
+		const int fds[VMM_SPAWN_FDS] = {null,      null,      null,   config_fd,
+						report[1], state_dir, log_fd, null};
 
-		become(argv, fds, FDS);
+		vmm_spawn_become(argv, fds, VMM_SPAWN_FDS);
 	}
 	close(report[1]);
 	n = read(report[0], said, size - 1);
@@ -155,7 +103,7 @@ int main(int argc, char **argv)
 	size_t rounds = argc > 1 ? strtoul(argv[1], NULL, 10) : 30;
 	uint64_t memory = argc > 2 ? strtoull(argv[2], NULL, 10) : 128;
 	static double ours[ROUNDS_MAX], theirs[ROUNDS_MAX], ratio[ROUNDS_MAX];
-	char *const vmm_argv[] = {vmm, (char *)"bench", NULL};
+	char *const vmm_argv[] = {vmm, (char *)"vm", NULL};
 	char *const bare_argv[] = {bare, kernel, mib, (char *)"4", NULL};
 	char said[4096];
 	int config_fd;
@@ -169,7 +117,10 @@ int main(int argc, char **argv)
 		fail(dir);
 	state_dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	log_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
-	config_fd = make_config(memory << 20);
+	config_fd = vmm_spawn_config(&(struct vmm_spawn_config){
+		.dir = dir, .kernel = kernel, .memory = memory << 20, .vcpus = 1});
+	if (config_fd < 0)
+		fail("configuration");
 	for (size_t i = 0; i < rounds; i++) {
 		ours[i] = start(vmm_argv, config_fd, said, sizeof(said));
 		if (!memmem(said, sizeof(said), "stopped before", 14)) {

@@ -61,6 +61,17 @@ int rsm_error_prefix(struct rsm_error *err, const char *fmt, ...)
 	return err->code ? -err->code : -EIO;
 }
 
+int rsm_error_advise(struct rsm_error *err, const char *advice)
+{
+	size_t len;
+
+	if (!err)
+		return -EIO;
+	len = strlen(err->message);
+	(void)snprintf(err->message + len, sizeof(err->message) - len, "; %s", advice);
+	return err->code ? -err->code : -EIO;
+}
+
 void rsm_assert_failed(const char *cond, const char *file, int line)
 {
 	(void)fprintf(stderr, "runsm: bug: assertion '%s' failed at %s:%d\n", cond, file, line);

@@ -67,6 +67,14 @@ int rsm_error_prefix(struct rsm_error *err, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
 /**
+ * rsm_error_advise() - Put "; advice" behind the message
+ * @err:	an error that was set, or NULL
+ *
+ * Return: as rsm_error_prefix()
+ */
+int rsm_error_advise(struct rsm_error *err, const char *advice);
+
+/**
  * rsm_assert() - Stop on a bug of ours; kept in release builds
  *
  * Never on a value that a guest, client, file or kernel chose.

@@ -33,7 +33,10 @@ int accel_choose(enum accel wanted, enum accel *ret, char reason[ACCEL_REASON_MA
 	(void)snprintf(reason, ACCEL_REASON_MAX, "KVM is %s: %s", kvm_probe_state_name(probe.state),
 		       probe.reason);
 	if (wanted == ACCEL_KVM)
-		return rsm_fail(err, ENODEV, "accel kvm was asked for, but %s", reason);
+		return rsm_fail(err, ENODEV,
+				"accel kvm was asked for, but %s; %s, or set RUNSM_ACCEL=auto to "
+				"run by emulation",
+				reason, kvm_probe_advice(probe.state));
 	*ret = ACCEL_TCG;
 	return 0;
 }

@@ -54,17 +54,6 @@ bool check_passed(const struct check_report *r)
 
 /* ---- KVM and the machine */
 
-static const char *const kvm_advice[] = {
-	[KVM_PROBE_ABSENT] =
-		"load kvm_intel or kvm_amd; in a cloud VM, turn nested virtualisation on",
-	[KVM_PROBE_NO_PERMISSION] = "give this user access to /dev/kvm (group kvm)",
-	[KVM_PROBE_BUSY] = "stop the other hypervisor",
-	[KVM_PROBE_UNUSABLE] =
-		"run where the CPU's virtualisation is really there: on bare metal, or "
-		"with nested virtualisation",
-	[KVM_PROBE_USABLE] = "",
-};
-
 /* Without it emulation does, unless it was asked for. */
 static void check_kvm(struct check_report *r)
 {
@@ -82,8 +71,7 @@ static void check_kvm(struct check_report *r)
 		return;
 	}
 	item = add(r, "kvm", CHECK_WARN, "KVM is %s: %s", kvm_probe_state_name(p.state), p.reason);
-	if ((size_t)p.state < RSM_ARRAY_SIZE(kvm_advice) && kvm_advice[p.state])
-		advise(item, kvm_advice[p.state]);
+	advise(item, kvm_probe_advice(p.state));
 }
 
 static enum accel check_machine(struct check_report *r, const struct settings *s)

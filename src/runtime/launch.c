@@ -174,6 +174,10 @@ static int write_config(struct launch *l, const char *id, struct rsm_error *err)
 
 	if (ret < 0)
 		return ret;
+	if (l->spec->linux_.memory_limit > l->config->memory_bytes)
+		rsm_log_warn("linux.resources.memory.limit is more than this host has: the VM gets "
+			     "%llu MiB",
+			     (unsigned long long)l->config->memory_bytes >> 20);
 	if (l->spec->process.terminal && l->console < 0 && !l->config->container->process->rows)
 		tty_size(STDIN_FILENO, &l->config->container->process->rows,
 			 &l->config->container->process->cols);

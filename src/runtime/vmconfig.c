@@ -27,18 +27,28 @@ uint32_t vmconfig_vcpus(int64_t quota, uint64_t period, long online)
 	n = ((uint64_t)quota - 1) / period + 1;
 	if (online > 0 && n > (uint64_t)online)
 		n = (uint64_t)online;
-	return (uint32_t)rsm_min(n, (uint64_t)UINT16_MAX);
+	return (uint32_t)rsm_min(n, (uint64_t)VM_MAX_VCPUS);
 }
 
-uint64_t vmconfig_memory(uint64_t limit)
+uint64_t vmconfig_memory(uint64_t limit, uint64_t host)
 {
 	uint64_t bytes;
 
 	if (limit == 0)
 		return VM_DEFAULT_MEMORY;
 	if (!rsm_align_up(rsm_max(limit, VM_MIN_MEMORY), MEMORY_GRANULE, &bytes))
-		return limit & ~(MEMORY_GRANULE - 1);
-	return bytes;
+		bytes = limit & ~(MEMORY_GRANULE - 1);
+	if (host == 0)
+		return bytes;
+	host = rsm_max(host & ~(MEMORY_GRANULE - 1), VM_MIN_MEMORY);
+	return rsm_min(bytes, host);
+}
+
+static uint64_t host_memory(void)
+{
+	long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGE_SIZE);
+
+	return pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size : 0;
 }
 
 /* 1 if the caller's fd is to be relayed, 0 if it is /dev/null anyway. */
@@ -318,7 +328,13 @@ static int build(struct arena *a, const struct vm_request *req, Runsm__VmConfig 
 	config->accel = PB(accel_name(req->accel));
 	config->kernel = arena_printf(a, "%s/kernel", s->guest_dir);
 	config->initrd = arena_printf(a, "%s/initrd", s->guest_dir);
-	config->memory_bytes = vmconfig_memory(spec->linux_.memory_limit);
+	if (spec->linux_.memory_limit > VM_MAX_MEMORY)
+		return rsm_fail(err, EINVAL,
+				"linux.resources.memory.limit: a VM cannot have %llu MiB, %llu are "
+				"the most",
+				(unsigned long long)spec->linux_.memory_limit >> 20,
+				VM_MAX_MEMORY >> 20);
+	config->memory_bytes = vmconfig_memory(spec->linux_.memory_limit, host_memory());
 	config->vcpus = vmconfig_vcpus(spec->linux_.cpu_quota, spec->linux_.cpu_period,
 				       sysconf(_SC_NPROCESSORS_ONLN));
 	config->qemu = PB(req->qemu);

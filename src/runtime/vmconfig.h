@@ -15,6 +15,11 @@
 #define VM_DEFAULT_MEMORY (1ULL << 30)
 /* A smaller limit than the guest's kernel can start in is rounded up to this. */
 #define VM_MIN_MEMORY     (128ULL << 20)
+/* A larger limit is refused: no VM can have so much. */
+#define VM_MAX_MEMORY     (1ULL << 42)
+
+/* More vCPUs than this no VM has. */
+#define VM_MAX_VCPUS      254
 
 /**
  * struct vm_request - What a VmConfig is made of
@@ -56,7 +61,8 @@ void vmconfig_make_mountpoints(const char *rootfs, const Runsm__CreateContainerR
 /* vCPUs of a quota and period in µs: as many as it takes to use the quota up, 1 without a quota. */
 uint32_t vmconfig_vcpus(int64_t quota, uint64_t period, long online);
 
-/* Guest RAM in bytes for a memory limit, 0: none. */
-uint64_t vmconfig_memory(uint64_t limit);
+/* Guest RAM in bytes for a memory limit (0: none) on a host that has @host bytes (0: unknown), of
+ * which a guest never gets more. */
+uint64_t vmconfig_memory(uint64_t limit, uint64_t host);
 
 #endif

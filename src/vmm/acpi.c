@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -98,6 +99,7 @@ static_assert(sizeof(struct madt_nmi) == 6, "5.2.12.7");
 struct area {
 	uint8_t *host;
 	uint64_t gpa, len, used;
+	bool failed; /* out of memory */
 };
 
 static uint8_t checksum(const void *data, size_t len)
@@ -143,6 +145,8 @@ static uint64_t put_dsdt(struct area *area, const struct acpi_config *config, gp
 	rsm_buf_add(&buf, &header, sizeof(header));
 	if (acpi_dsdt(&buf, config, genid) == 0)
 		at = put(area, "DSDT", 2, buf.data, buf.len);
+	else
+		area->failed = true;
 	rsm_buf_free(&buf);
 	return at;
 }
@@ -188,6 +192,8 @@ static uint64_t put_madt(struct area *area, const struct acpi_config *config)
 	rsm_buf_add(&buf, &nmi, sizeof(nmi));
 	if (rsm_buf_ok(&buf) == 0)
 		at = put(area, "APIC", 5, buf.data, buf.len);
+	else
+		area->failed = true;
 	rsm_buf_free(&buf);
 	return at;
 }
@@ -220,7 +226,7 @@ int acpi_build(const struct gmem *mem, gpa_t at, uint64_t len, const struct acpi
 	madt = put_madt(&area, config);
 	rsdp.xsdt = put_xsdt(&area, fadt, madt);
 	if (!dsdt || !fadt || !madt || !rsdp.xsdt)
-		return -ENOSPC;
+		return area.failed ? -ENOMEM : -ENOSPC;
 	rsdp.checksum = checksum(&rsdp, offsetof(struct rsdp, length));
 	rsdp.extended_checksum = checksum(&rsdp, sizeof(rsdp));
 	memcpy(area.host, &rsdp, sizeof(rsdp));

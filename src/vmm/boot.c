@@ -13,6 +13,10 @@
 /* Highest address of the initramfs that every kernel takes (initrd_addr_max of an old header). */
 #define INITRD_LIMIT 0x38000000ULL
 #define MIB(bytes)   ((unsigned long long)(bytes) >> 20)
+#define MORE_MEMORY  "; raise linux.resources.memory.limit"
+/* Linux's arm64 image: boot.rst of that architecture, "magic" */
+#define ARM64_AT     0x38
+#define ARM64_MAGIC  "ARM\x64"
 
 int boot_pread(int fd, void *buf, size_t len, uint64_t offset, struct rsm_error *err)
 {
@@ -61,6 +65,8 @@ int boot_parse(int fd, struct boot_image *ret, struct rsm_error *err)
 		r = boot_parse_elf(fd, size, &image, err);
 	else if (size >= sizeof(magic) && memcmp(magic + 0x202, "HdrS", 4) == 0)
 		r = boot_parse_bzimage(fd, size, &image, err);
+	else if (size >= sizeof(magic) && memcmp(magic + ARM64_AT, ARM64_MAGIC, 4) == 0)
+		r = rsm_fail(err, ENOEXEC, "the kernel is for another architecture (arm64)");
 	else
 		r = rsm_fail(err, ENOEXEC, "the kernel file is neither ELF nor bzImage");
 	if (r == 0)
@@ -79,7 +85,7 @@ static int load_segments(const struct gmem *mem, int fd, const struct boot_image
 		if (!to)
 			return rsm_fail(err, ENOMEM,
 					"the guest's memory is too small for the kernel: "
-					"it needs more than %llu MiB",
+					"it needs more than %llu MiB" MORE_MEMORY,
 					MIB(s->gpa.v + s->memsz));
 		/* memory is fresh: what the file does not fill is zero already */
 		r = boot_pread(fd, to, (size_t)s->filesz, s->offset, err);
@@ -99,11 +105,16 @@ static int load_initrd(const struct gmem *mem, int fd, gpa_t floor, struct boot_
 		return rsm_error_prefix(err, "initramfs");
 	if (!size)
 		return 0;
+	if (size > INITRD_LIMIT - rsm_min(floor.v, INITRD_LIMIT))
+		return rsm_fail(err, EFBIG,
+				"an initramfs of %llu MiB is too big: it must lie below %llu MiB, "
+				"and the kernel ends at %llu MiB; make it smaller",
+				MIB(size + 0xfffff), MIB(INITRD_LIMIT), MIB(floor.v + 0xfffff));
 	if (size > limit || ((limit - size) & ~4095ULL) < floor.v)
 		return rsm_fail(
 			err, ENOMEM,
 			"the guest's memory is too small for an initramfs of %llu MiB beside "
-			"a kernel that ends at %llu MiB",
+			"a kernel that ends at %llu MiB" MORE_MEMORY,
 			MIB(size + 0xfffff), MIB(floor.v + 0xfffff));
 	placed->initrd.v = (limit - size) & ~4095ULL;
 	placed->initrd_len = size;
@@ -138,7 +149,7 @@ int boot_load(struct kvm_vm *vm, const struct boot_config *config, struct rsm_er
 	if (r == 0 && !gmem_ptr(mem, (gpa_t){0}, image.end.v))
 		r = rsm_fail(err, ENOMEM,
 			     "the guest's memory is too small for the kernel: it needs "
-			     "more than %llu MiB",
+			     "more than %llu MiB" MORE_MEMORY,
 			     MIB(image.end.v));
 	if (r == 0)
 		r = load_cmdline(mem, config->cmdline, &placed, err);

@@ -35,6 +35,8 @@
 #define BASE_CMDLINE                                                                               \
 	"console=ttyS0 quiet panic=-1 reboot=k rdinit=/init pci=off no_timer_check cryptomgr.notests"
 
+#define REBUILD "make the guest image anew with \"runsm guest build --force\""
+
 static_assert(DEVICES_MAX <= ACPI_MMIO_MAX, "the DSDT holds them all");
 
 /**
@@ -186,8 +188,13 @@ static int write_tables(struct kvm_machine *k, bool acpi, gpa_t *ret_rsdp)
 
 static int open_file(const char *path, const char *what, int *ret, struct rsm_error *err)
 {
+	int r;
+
 	*ret = open(path, O_RDONLY | O_CLOEXEC);
-	return *ret < 0 ? rsm_fail_errno(err, errno, "open %s '%s'", what, path) : 0;
+	if (*ret >= 0)
+		return 0;
+	r = rsm_fail_errno(err, errno, "open %s '%s'", what, path);
+	return r == -ENOENT || r == -ENOTDIR ? rsm_error_advise(err, REBUILD) : r;
 }
 
 static int load(struct kvm_machine *k, const struct machine_config *config, struct rsm_error *err)
@@ -212,6 +219,8 @@ static int load(struct kvm_machine *k, const struct machine_config *config, stru
 	boot.initrd = initrd;
 	boot.cmdline = cmdline.data;
 	r = boot_load(k->vm, &boot, err);
+	if (r == -ENOEXEC)
+		rsm_error_advise(err, REBUILD);
 	return r < 0 ? rsm_error_prefix(err, "kernel '%s'", config->kernel) : 0;
 }
 

@@ -49,12 +49,16 @@ int kvm_mem_create(struct gmem *mem, uint64_t size, struct rsm_error *err)
 	if (size < KVM_RAM_MIN || size & 4095 || size != (size_t)size ||
 	    !rsm_add(KVM_HIGH_RAM_BASE, size, &end))
 		return rsm_fail(err, EINVAL,
-				"guest memory of %llu bytes: must be whole pages, 1 MiB at least",
+				"guest memory of %llu bytes: whole pages that can be mapped are "
+				"needed, 1 MiB at least",
 				(unsigned long long)size);
 	host = map_aligned((size_t)size);
-	if (!host)
-		return rsm_fail_errno(err, errno, "guest memory of %llu MiB",
-				      (unsigned long long)size >> 20);
+	if (!host) {
+		(void)rsm_fail_errno(err, errno, "guest memory of %llu MiB",
+				     (unsigned long long)size >> 20);
+		return rsm_error_advise(err, "lower linux.resources.memory.limit, or raise "
+					     "ulimit -v");
+	}
 	/* gmem owns each part of the mapping from here on */
 	region.len = low;
 	region.host = region.map_base = host;

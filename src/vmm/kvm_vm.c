@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/math.h"
 #include "vmm/cpuid.h"
+#include "vmm/probe.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,23 +17,65 @@
 /* APIC ids stay below 255, the 8-bit broadcast address. */
 #define VCPUS_MAX 254
 
+/* errno after @what, with what to do about it */
+static int no_kvm(struct rsm_error *err, const char *what)
+{
+	int error = errno;
+
+	(void)rsm_fail_errno(err, error, "%s", what);
+	switch (error) {
+	case ENOMEM:
+		return rsm_error_advise(err, "free memory on the host");
+	case EMFILE:
+	case ENFILE:
+		return rsm_error_advise(err, "raise the limit of open files");
+	default:
+		return rsm_error_advise(err, kvm_probe_advice(kvm_probe_state_of(error)));
+	}
+}
+
 static int open_kvm(struct kvm_vm *vm, unsigned vcpus, struct rsm_error *err)
 {
 	int max;
 
 	vm->kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	if (vm->kvm < 0)
-		return rsm_fail_errno(err, errno, "open '/dev/kvm'");
+		return no_kvm(err, "open '/dev/kvm'");
 	max = ioctl(vm->kvm, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
 	max = max > 0 ? rsm_min(max, VCPUS_MAX) : VCPUS_MAX;
 	if (vcpus < 1 || vcpus > (unsigned)max)
-		return rsm_fail(err, EINVAL, "%u vCPUs: this host's KVM allows 1 to %d", vcpus,
-				max);
+		return rsm_fail(err, EINVAL,
+				"%u vCPUs: this host's KVM allows 1 to %d; "
+				"lower linux.resources.cpu.quota",
+				vcpus, max);
 	do
 		vm->fd = ioctl(vm->kvm, KVM_CREATE_VM, 0);
 	while (vm->fd < 0 && errno == EINTR);
-	if (vm->fd < 0)
-		return rsm_fail_errno(err, errno, "KVM_CREATE_VM");
+	return vm->fd < 0 ? no_kvm(err, "KVM_CREATE_VM") : 0;
+}
+
+/* What KVM supports, made ours. More memory than the CPU can address is found here: the guest's
+ * kernel would only crash. */
+static int get_cpuid(struct kvm_vm *vm, const struct kvm_vm_config *config,
+		     struct cpuid_table *table, struct rsm_error *err)
+{
+	struct cpuid_policy policy = {.vcpus = config->vcpus};
+	const struct kvm_cpuid_entry2 *sizes;
+	unsigned bits;
+
+	table->head.nent = CPUID_ENTRIES_MAX;
+	if (ioctl(vm->kvm, KVM_GET_SUPPORTED_CPUID, table) < 0)
+		return rsm_fail_errno(err, errno, "KVM_GET_SUPPORTED_CPUID");
+	sizes = cpuid_find(table, 0x80000008, 0);
+	bits = sizes ? sizes->eax & 0xff : 36;
+	if (bits < 64 && config->memory > (1ULL << bits) - KVM_HIGH_RAM_BASE)
+		return rsm_fail(err, EINVAL,
+				"guest memory of %llu MiB: this CPU addresses %llu MiB at most; "
+				"lower linux.resources.memory.limit",
+				(unsigned long long)config->memory >> 20,
+				((1ULL << bits) - KVM_HIGH_RAM_BASE) >> 20);
+	policy.tsc_deadline = ioctl(vm->kvm, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
+	cpuid_filter(table, &policy);
 	return 0;
 }
 
@@ -64,9 +107,12 @@ static int create_board(struct kvm_vm *vm, uint64_t memory, struct rsm_error *er
 		const struct gmem_region *m = &vm->mem.regions[i];
 
 		r = add_slot(vm, m->gpa, m->len, m->host, 0);
-		if (r < 0)
-			return rsm_fail_errno(err, -r, "KVM_SET_USER_MEMORY_REGION of %llu MiB",
-					      (unsigned long long)m->len >> 20);
+		if (r < 0) {
+			(void)rsm_fail_errno(err, -r, "KVM_SET_USER_MEMORY_REGION of %llu MiB",
+					     (unsigned long long)m->len >> 20);
+			return rsm_error_advise(err, "lower linux.resources.memory.limit, or free "
+						     "memory on the host");
+		}
 	}
 	/* Intel without unrestricted guest runs real mode through these pages; elsewhere no cost.
 	 */
@@ -78,22 +124,16 @@ static int create_board(struct kvm_vm *vm, uint64_t memory, struct rsm_error *er
 	return 0;
 }
 
-static int create_vcpus(struct kvm_vm *vm, unsigned n, struct rsm_error *err)
+static int create_vcpus(struct kvm_vm *vm, unsigned n, struct cpuid_table *cpuid,
+			struct rsm_error *err)
 {
-	_cleanup_free_ struct cpuid_table *cpuid = calloc(1, sizeof(*cpuid));
 	int size = ioctl(vm->kvm, KVM_GET_VCPU_MMAP_SIZE, 0), r;
-	struct cpuid_policy policy = {.vcpus = n};
 
 	vm->vcpus = calloc(n, sizeof(*vm->vcpus));
-	if (!cpuid || !vm->vcpus)
+	if (!vm->vcpus)
 		return rsm_fail_errno(err, ENOMEM, "vCPUs");
 	if (size < (int)sizeof(struct kvm_run))
 		return rsm_fail(err, EIO, "KVM_GET_VCPU_MMAP_SIZE: %d", size);
-	cpuid->head.nent = CPUID_ENTRIES_MAX;
-	if (ioctl(vm->kvm, KVM_GET_SUPPORTED_CPUID, cpuid) < 0)
-		return rsm_fail_errno(err, errno, "KVM_GET_SUPPORTED_CPUID");
-	policy.tsc_deadline = ioctl(vm->kvm, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
-	cpuid_filter(cpuid, &policy);
 	for (unsigned i = 0; i < n; i++) {
 		cpuid_set_vcpu(cpuid, i);
 		r = vcpu_init(&vm->vcpus[i], vm, i, (size_t)size, &cpuid->head, err);
@@ -106,11 +146,14 @@ static int create_vcpus(struct kvm_vm *vm, unsigned n, struct rsm_error *err)
 
 int kvm_vm_new(const struct kvm_vm_config *config, struct kvm_vm **ret, struct rsm_error *err)
 {
+	_cleanup_free_ struct cpuid_table *cpuid = calloc(1, sizeof(*cpuid));
 	struct kvm_vm *vm = calloc(1, sizeof(*vm));
 	int r;
 
-	if (!vm)
+	if (!vm || !cpuid) {
+		free(vm);
 		return rsm_fail_errno(err, ENOMEM, "VM");
+	}
 	vm->kvm = vm->fd = -1;
 	vm->owner = pthread_self();
 	vm->calls_tail = &vm->calls;
@@ -122,9 +165,11 @@ int kvm_vm_new(const struct kvm_vm_config *config, struct kvm_vm **ret, struct r
 	else
 		r = open_kvm(vm, config->vcpus, err);
 	if (r == 0)
+		r = get_cpuid(vm, config, cpuid, err);
+	if (r == 0)
 		r = create_board(vm, config->memory, err);
 	if (r == 0)
-		r = create_vcpus(vm, config->vcpus, err);
+		r = create_vcpus(vm, config->vcpus, cpuid, err);
 	if (r == 0 && kvm_board_init(vm) < 0)
 		r = rsm_fail(err, EINVAL, "board");
 	if (r < 0) {

@@ -49,6 +49,35 @@ const char *kvm_probe_state_name(enum kvm_probe_state state)
 	return (size_t)state < RSM_ARRAY_SIZE(names) ? names[state] : "unknown";
 }
 
+const char *kvm_probe_advice(enum kvm_probe_state state)
+{
+	static const char *const advice[] = {
+		[KVM_PROBE_ABSENT] =
+			"load kvm_intel or kvm_amd; in a cloud VM, turn nested virtualisation on",
+		[KVM_PROBE_NO_PERMISSION] = "give this user access to /dev/kvm (group kvm)",
+		[KVM_PROBE_BUSY] = "stop the other hypervisor",
+		[KVM_PROBE_UNUSABLE] =
+			"run where the CPU's virtualisation is really there: on bare metal, or "
+			"with nested virtualisation",
+		[KVM_PROBE_USABLE] = "",
+	};
+
+	return (size_t)state < RSM_ARRAY_SIZE(advice) ? advice[state] : "";
+}
+
+enum kvm_probe_state kvm_probe_state_of(int error)
+{
+	switch (error) {
+	case EACCES:
+	case EPERM:
+		return KVM_PROBE_NO_PERMISSION;
+	case EBUSY:
+		return KVM_PROBE_BUSY;
+	default:
+		return KVM_PROBE_ABSENT;
+	}
+}
+
 static void verdict(struct kvm_probe_result *ret, enum kvm_probe_state state, const char *what,
 		    int error)
 {
@@ -63,17 +92,7 @@ static int open_device(struct kvm_probe_result *ret)
 	int version;
 
 	if (kvm < 0) {
-		switch (errno) {
-		case EACCES:
-		case EPERM:
-			verdict(ret, KVM_PROBE_NO_PERMISSION, PROBE_DEVICE, errno);
-			break;
-		case EBUSY:
-			verdict(ret, KVM_PROBE_BUSY, PROBE_DEVICE, errno);
-			break;
-		default:
-			verdict(ret, KVM_PROBE_ABSENT, PROBE_DEVICE, errno);
-		}
+		verdict(ret, kvm_probe_state_of(errno), PROBE_DEVICE, errno);
 		return -1;
 	}
 	ret->state = KVM_PROBE_UNUSABLE;
@@ -155,6 +174,9 @@ static int run_child(int kvm, struct kvm_probe_result *ret, bool *ret_certain)
 		rsm_read_full(fd, &none, 1);
 		done = __atomic_load_n(&run->done, __ATOMIC_ACQUIRE);
 		probe_judge(run, !done, ret);
+		if (run->what && (run->error == ENOMEM || run->error == EMFILE ||
+				  run->error == ENFILE || run->error == EAGAIN))
+			r = -run->error;
 		/* A busy machine looks slow and a full one fails: only the rest is worth
 		 * remembering. */
 		*ret_certain = done && !run->what;

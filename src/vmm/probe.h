@@ -53,6 +53,12 @@ int kvm_probe(struct kvm_probe_result *ret);
 /* The same without looking at what was remembered, which it replaces. */
 int kvm_probe_again(struct kvm_probe_result *ret);
 
+/* Which state an errno of open("/dev/kvm") or KVM_CREATE_VM means; ABSENT for most. */
+enum kvm_probe_state kvm_probe_state_of(int error);
+
+/* What to do about it, for a person; "" if usable. */
+const char *kvm_probe_advice(enum kvm_probe_state state);
+
 /* "absent", "no permission", "busy", "unusable", "usable" */
 const char *kvm_probe_state_name(enum kvm_probe_state state);
 

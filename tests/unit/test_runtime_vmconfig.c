@@ -82,7 +82,7 @@ static void quota_and_period_become_vcpus(void **state)
 		{1600000, 100000, 8, 8},
 		{INT64_MAX, 1, 4, 4},
 		{400000, 100000, -1, 4},
-		{INT64_MAX, 1, -1, 65535},
+		{INT64_MAX, 1, -1, 254},
 	};
 
 	for (size_t i = 0; i < RSM_ARRAY_SIZE(cases); i++)
@@ -92,11 +92,15 @@ static void quota_and_period_become_vcpus(void **state)
 
 static void a_memory_limit_becomes_guest_ram(void **state)
 {
-	assert_true(vmconfig_memory(0) == 1ULL << 30);
-	assert_true(vmconfig_memory(512ULL << 20) == 512ULL << 20);
-	assert_true(vmconfig_memory((512ULL << 20) + 1) == 514ULL << 20);
-	assert_true(vmconfig_memory(1) == VM_MIN_MEMORY);
-	assert_true(vmconfig_memory(UINT64_MAX) == (UINT64_MAX & ~((2ULL << 20) - 1)));
+	assert_true(vmconfig_memory(0, 0) == 1ULL << 30);
+	assert_true(vmconfig_memory(512ULL << 20, 0) == 512ULL << 20);
+	assert_true(vmconfig_memory((512ULL << 20) + 1, 0) == 514ULL << 20);
+	assert_true(vmconfig_memory(1, 0) == VM_MIN_MEMORY);
+	assert_true(vmconfig_memory(UINT64_MAX, 0) == (UINT64_MAX & ~((2ULL << 20) - 1)));
+	/* never more than the host has, whose size is no multiple of anything */
+	assert_true(vmconfig_memory(8ULL << 30, 9ULL << 30) == 8ULL << 30);
+	assert_true(vmconfig_memory(64ULL << 30, (9ULL << 30) + 4096) == 9ULL << 30);
+	assert_true(vmconfig_memory(1, 4096) == VM_MIN_MEMORY);
 }
 
 static void the_process_and_the_machine_are_carried_over(void **state)

@@ -228,10 +228,18 @@ static void make_file(struct fixture *f, const char *name, uint64_t size, char *
 	close(fd);
 }
 
+static void write_at(const char *path, off_t at, const void *data, size_t len)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	assert_int_equal(pwrite(fd, data, len, at), len);
+	close(fd);
+}
+
 static void bad_configurations_are_refused_by_name(void **state)
 {
 	struct fixture *f = *state;
-	char missing[100], empty[100], big[100], words[3000];
+	char missing[100], empty[100], big[100], huge[100], arm[100], words[3000];
 	const struct {
 		const char *kernel, *initrd, *cmdline;
 		uint64_t memory;
@@ -242,16 +250,21 @@ static void bad_configurations_are_refused_by_name(void **state)
 		{ empty, NULL, "", 64 * MIB, 1, "neither ELF nor bzImage" },
 		{ "/", NULL, "", 64 * MIB, 1, "not a regular file" },
 		{ GUESTS, missing, "", 64 * MIB, 1, "initramfs" },
+		{ arm, NULL, "", 64 * MIB, 1, "another architecture (arm64)" },
 		{ GUESTS, big, "", 64 * MIB, 1, "too small for an initramfs of 100 MiB" },
+		{ GUESTS, huge, "", 2048 * MIB, 1, "of 2000 MiB is too big" },
 		{ GUESTS, NULL, words, 64 * MIB, 1, "command line" },
 		{ GUESTS, NULL, "", 64 * MIB, 1000, "1000 vCPUs" },
 		{ GUESTS, NULL, "", MIB, 1, "too small for the kernel" },
-		{ GUESTS, NULL, "", 1ULL << 62, 1, "guest memory" },
+		{ GUESTS, NULL, "", 1ULL << 62, 1, "this CPU addresses" },
 	};
 
 	sprintf(missing, "%s/missing", f->dir);
 	make_file(f, "empty", 0, empty);
 	make_file(f, "big", 100 * MIB, big);
+	make_file(f, "huge", 2000 * MIB, huge);
+	make_file(f, "arm", 4096, arm);
+	write_at(arm, 0x38, "ARM\x64", 4);
 	memset(words, 'x', sizeof(words) - 1);
 	words[sizeof(words) - 1] = '\0';
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

@@ -12,7 +12,7 @@
 #define EXPORTS_MAX 4096U
 #define MEMORY_MIN  (64ULL << 20)
 #define MEMORY_MAX  (1ULL << 42)
-#define VCPUS_MAX   64U
+#define VCPUS_MAX   254U
 
 static int bad(struct rsm_error *err, const char *what)
 {
@@ -50,9 +50,13 @@ static int check(const Runsm__VmConfig *c, struct rsm_error *err)
 	if (!*c->kernel)
 		return bad(err, "no kernel");
 	if (c->memory_bytes < MEMORY_MIN || c->memory_bytes > MEMORY_MAX)
-		return bad(err, "memory size");
+		return rsm_fail(err, EINVAL,
+				"VM configuration: %llu MiB of memory: %llu to %llu are possible",
+				(unsigned long long)c->memory_bytes >> 20, MEMORY_MIN >> 20,
+				MEMORY_MAX >> 20);
 	if (c->vcpus < 1 || c->vcpus > VCPUS_MAX)
-		return bad(err, "number of CPUs");
+		return rsm_fail(err, EINVAL, "VM configuration: %u CPUs: 1 to %u are possible",
+				c->vcpus, VCPUS_MAX);
 	if (c->extra_fds > EXTRA_FDS_MAX || container->process->stdio->n_extra > c->extra_fds)
 		return bad(err, "number of extra fds");
 	return check_exports(c, err);

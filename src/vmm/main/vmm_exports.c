@@ -101,7 +101,7 @@ static int make_device(struct exports *x, const struct fsrv_export *list, struct
 	int r = fsrv_passthrough_new(list, x->n, &x->fs, err);
 
 	if (r < 0)
-		return r;
+		return rsm_error_prefix(err, "start the FUSE server");
 	r = fsrv_session_new(x->fs, &session, &x->session);
 	if (r < 0)
 		return rsm_fail_errno(err, r, "start the FUSE server");

@@ -17,19 +17,22 @@
 /* What SIGKILL does not end in this time is ended with the VM. */
 #define KILL_NS         (10ULL * 1000000000)
 #define CONSOLE_LINES   12U
+#define CONSOLE_MAX     2048
+/* message, console, three numbers and the fields' tags */
+#define REPORT_MAX      (RSM_ERROR_MESSAGE_MAX + CONSOLE_MAX + 64)
 
 /* ---- reporting */
 
+/* On the stack: that memory has run out must be reported too. */
 static void write_report(struct sandbox *s, const Runsm__VmReport *report)
 {
-	_cleanup_free_ uint8_t *data = malloc(runsm__vm_report__get_packed_size(report));
+	uint8_t data[REPORT_MAX];
+	size_t len = runsm__vm_report__get_packed_size(report);
 
-	if (data) {
-		size_t len = runsm__vm_report__pack(report, data);
-
-		if (rsm_write_full(s->sync_fd, data, len) < 0)
-			rsm_log_warn("nobody takes the report of what became of the VM");
-	}
+	rsm_assert(len <= sizeof(data));
+	(void)runsm__vm_report__pack(report, data);
+	if (rsm_write_full(s->sync_fd, data, len) < 0)
+		rsm_log_warn("nobody takes the report of what became of the VM");
 	rsm_loop_remove(s->sync_source);
 	s->sync_source = NULL;
 	rsm_close(&s->sync_fd);
@@ -47,7 +50,7 @@ static void console_text(struct sandbox *s, char *buf, size_t size)
 void sandbox_report(struct sandbox *s, const struct rsm_error *err)
 {
 	Runsm__VmReport report = RUNSM__VM_REPORT__INIT;
-	char console[2048] = "";
+	char console[CONSOLE_MAX] = "";
 
 	if (s->sync_fd < 0)
 		return;
@@ -66,7 +69,7 @@ void sandbox_report(struct sandbox *s, const struct rsm_error *err)
 
 static void log_failure(struct sandbox *s, const struct rsm_error *err)
 {
-	char console[2048];
+	char console[CONSOLE_MAX];
 
 	console_text(s, console, sizeof(console));
 	for (char *c = console; *c; c++)
