@@ -228,6 +228,27 @@ int pt_rename(struct fsrv_fs *fs, uint64_t olddir, const char *oldname, uint64_t
 	return r;
 }
 
+/* A symlink's magic link leads nowhere: link it by name, and look whether that was still it. */
+static int link_symlink(struct pt *pt, struct pt_inode *i, int dirfd, const char *name)
+{
+	struct statx st;
+	struct pt_at at;
+	int r = pt_at_place(pt, i, &at);
+
+	if (r < 0)
+		return r;
+	r = linkat(at.fd, at.name, dirfd, name, 0) < 0 ? -errno : 0;
+	pt_at_done(pt, &at);
+	if (r < 0)
+		return r;
+	if (statx(dirfd, name, STAT_FLAGS, PT_STATX_MASK, &st) < 0)
+		return -errno;
+	if (pt_same(i, &st))
+		return 0;
+	(void)unlinkat(dirfd, name, 0);
+	return -ESTALE;
+}
+
 static int do_link(struct pt *pt, struct pt_inode *i, int dirfd, const char *name)
 {
 	int fd = pt_fd(pt, i);
@@ -237,9 +258,11 @@ static int do_link(struct pt *pt, struct pt_inode *i, int dirfd, const char *nam
 		return fd;
 	if (linkat(fd, "", dirfd, name, AT_EMPTY_PATH) == 0)
 		return 0;
-	if (errno != ENOENT || S_ISLNK(i->type))
+	if (errno != ENOENT)
 		return -errno;
 	/* without CAP_DAC_READ_SEARCH the kernel says ENOENT; the magic link needs no capability */
+	if (S_ISLNK(i->type))
+		return link_symlink(pt, i, dirfd, name);
 	snprintf(from, sizeof(from), "%d", fd);
 	return linkat(pt->proc_fd, from, dirfd, name, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
 }

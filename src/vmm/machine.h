@@ -18,6 +18,7 @@
 #include "base/loop.h"
 #include "vmm/vdev.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -61,9 +62,11 @@ typedef void (*machine_done_fn)(void *cookie, const struct rsm_error *err);
 /**
  * struct machine_ops - One kind of machine; the functions below, with the same contracts
  * @name:	as in VmConfig.accel
+ * @spawns:	start() executes a program, which needs rights that the guest must not have
  */
 struct machine_ops {
 	const char *name;
+	bool spawns;
 	int (*create)(struct rsm_loop *loop, const struct machine_config *config,
 		      machine_exited_fn exited, void *cookie, struct machine **ret,
 		      struct rsm_error *err);

@@ -19,6 +19,7 @@
 #include "base/io.h"
 #include "base/math.h"
 #include "base/proc.h"
+#include "vmm/jail.h"
 #include "vmm/qmp.h"
 #include "vmm/tcg_board.h"
 #include "vmm/vhost_user.h"
@@ -161,7 +162,8 @@ static int build_args(struct tcg *t, const struct machine_config *config, struct
 	add_arg(t, "-accel");
 	add_arg(t, "tcg,thread=%s", config->vcpus > 1 ? "multi" : "single");
 	add_arg(t, "-machine");
-	add_arg(t, "microvm,acpi=%s,pit=on,pic=on,rtc=on,isa-serial=on,memory-backend=ram",
+	add_arg(t, "microvm,acpi=%s,pit=on,pic=on,rtc=on,isa-serial=on,memory-backend=ram,"
+		"dump-guest-core=off",
 		acpi ? "on" : "off");
 	add_arg(t, "-cpu");
 	add_arg(t, "max");
@@ -368,11 +370,18 @@ static int tcg_create(struct rsm_loop *loop, const struct machine_config *config
 	return 0;
 }
 
+/* QEMU, which runs the guest's code, has files to read and nothing else to do on this host. */
+static int confine(void *cookie)
+{
+	jail_self();
+	return jail_keep_caps(0);
+}
+
 static int spawn(struct tcg *t, int stderr_fd, struct rsm_error *err)
 {
 	int fds[FIRST_FD + 2 + DEVICES_MAX] = {-1, -1, stderr_fd, t->console_fd, t->qmp_fd};
 	const char *argv[ARGS_MAX + 1];
-	struct rsm_spawn how = {.argv = argv, .fds = fds, .nfds = FD_DEVICE(t->ndevices)};
+	struct rsm_spawn how = {.argv = argv, .fds = fds, .nfds = FD_DEVICE(t->ndevices), .before_exec = confine};
 	const char *arg = t->text.data;
 
 	for (size_t i = 0; i < t->nargs; i++, arg += strlen(arg) + 1)
@@ -423,6 +432,7 @@ static int tcg_resume(struct machine *m, machine_done_fn done, void *cookie)
 
 const struct machine_ops machine_tcg = {
 	.name = "tcg",
+	.spawns = true,
 	.create = tcg_create,
 	.start = tcg_start,
 	.pause = tcg_pause,

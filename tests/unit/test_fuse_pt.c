@@ -3,6 +3,9 @@
 #include "fuse_tree.h"
 #include "dax/dax.h"
 
+#include <linux/capability.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 
 /* ------------------------------------------------------------------ modes and owners */
@@ -247,6 +250,47 @@ static void appending_goes_to_the_end_but_pages_go_where_they_belong(void **stat
 	expect_text(c, node, in.fh, "top3456789end");
 }
 
+/* As runsm-vmm's jail does: what was opened before is then another's, as far as linkat(2) goes. */
+static int link_without_capabilities(struct fuse_client *c, uint64_t file, uint64_t symlink)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
+	struct fuse_link_in link = {.oldnodeid = file};
+
+	if (syscall(SYS_capset, &header, none) < 0)
+		return 1;
+	if (fc_call(c, FUSE_LINK, 1, FC_V(link), FC_S("file2")) != 0)
+		return 2;
+	link.oldnodeid = symlink;
+	if (fc_call(c, FUSE_LINK, 1, FC_V(link), FC_S("symlink2")) != 0)
+		return 3;
+	return 0;
+}
+
+static void files_and_symlinks_are_linked_without_capabilities_too(void **state)
+{
+	struct tree *t = *state;
+	struct fuse_client *c = &t->c;
+	uint64_t file, symlink;
+	struct stat a, b;
+	int status;
+	pid_t pid;
+
+	put_file(t->dir, "file", "text");
+	assert_int_equal(symlinkat("target", t->dir, "symlink"), 0);
+	assert_int_equal(fc_lookup(c, 1, "file", &file), 0);
+	assert_int_equal(fc_lookup(c, 1, "symlink", &symlink), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0)
+		_exit(link_without_capabilities(c, file, symlink));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(fstatat(t->dir, "symlink", &a, AT_SYMLINK_NOFOLLOW), 0);
+	assert_int_equal(fstatat(t->dir, "symlink2", &b, AT_SYMLINK_NOFOLLOW), 0);
+	assert_int_equal(a.st_ino, b.st_ino);
+}
+
 static void tmpfile_has_no_name_until_it_is_linked(void **state)
 {
 	const struct fuse_create_in in = {.flags = O_RDWR, .mode = 0600};
@@ -383,6 +427,7 @@ int main(void)
 		TEST_BOTH(record_locks_exclude_owners_and_go_with_flush),
 		TEST(flock_belongs_to_the_handle),
 		TEST(appending_goes_to_the_end_but_pages_go_where_they_belong),
+		TEST(files_and_symlinks_are_linked_without_capabilities_too),
 		TEST(tmpfile_has_no_name_until_it_is_linked),
 		TEST(absurd_offsets_and_sizes_are_errors),
 		TEST_EMPTY(mappings_reach_the_window_and_removals_are_all_tried),

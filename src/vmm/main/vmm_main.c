@@ -10,6 +10,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/math.h"
+#include "vmm/jail.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -75,8 +76,7 @@ static void detach(void)
 	(void)setsid();
 	(void)umask(0); /* the guest's modes are final */
 	(void)prctl(PR_SET_NAME, "runsm-vmm");
-	/* Not to be traced by processes of the same user in another container. */
-	(void)prctl(PR_SET_DUMPABLE, 0);
+	jail_self();
 	/* An inode the guest knows is an open fd here. */
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
 		files.rlim_cur = files.rlim_max;

@@ -304,8 +304,12 @@ static int start_machine(struct sandbox *s, struct rsm_error *err)
 		return rsm_fail_errno(err, r, "open the guest's console");
 	}
 	r = machine_create(ops, s->loop, &config, machine_exited, s, &s->machine, err);
+	if (r == 0 && !ops->spawns)
+		r = sandbox_jail(s, err);
 	if (r == 0)
 		r = machine_start(s->machine, err);
+	if (r == 0 && ops->spawns)
+		r = sandbox_jail(s, err);
 	if (r == 0)
 		rsm_log_debug("%s: the %s machine is started", s->config->id, ops->name);
 	return r;

@@ -9,6 +9,7 @@
  *	vmm_process.c	processes in it: stdio, exits
  *	vmm_control.c	service runsm.Sandbox on the control socket
  *	vmm_tty.c	host side of the container's terminal
+ *	vmm_jail.c	rights given up before the guest runs
  *
  *	booting ──agent connects──▶ creating ──▶ created ──Start──▶ running ──init's exit──▶ ended
  *	   └────────────── any failure: VmReport or one log line, exit 255 ────────────────────▶
@@ -195,6 +196,10 @@ void process_wait(struct process *p, struct ttrpc_call *call);
 /* ---- vmm_control.c */
 int control_listen(struct sandbox *s, struct rsm_error *err);
 void control_free(struct sandbox *s);
+
+/* ---- vmm_jail.c */
+/* Give up what is not needed once the guest runs; on an error it must not. */
+int sandbox_jail(struct sandbox *s, struct rsm_error *err);
 
 /* ---- vmm_tty.c */
 /**

@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Each step of the jail, by trying what it forbids: in a child that goes through the same code as
+ * runsm-vmm. What needs root is skipped without.
+ */
+#include "vmm/jail.h"
+
+#include "base/io.h"
+#include "cmocka_all.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#define OTHER 12345 /* a user and group that are nobody's here */
+
+typedef int (*attempt)(void *arg);
+
+/* What @fn returns in a child of its own; above 255 and below 0 that is 255. */
+static int in_child(attempt fn, void *arg)
+{
+	pid_t pid = fork();
+	int status;
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		int r = fn(arg);
+
+		_exit(r < 0 || r > 255 ? 255 : r);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	if (!WIFEXITED(status))
+		fail_msg("killed by signal %d", WTERMSIG(status));
+	return WEXITSTATUS(status);
+}
+
+static int error(int r)
+{
+	return r < 0 ? errno : 0;
+}
+
+static void need_root(void)
+{
+	if (geteuid() != 0)
+		skip();
+}
+
+/* Value of a hexadecimal or decimal field of /proc/self/status */
+static unsigned long long status_field(const char *name, int base)
+{
+	char *text, *at;
+	unsigned long long v;
+
+	assert_int_equal(rsm_read_file_at(AT_FDCWD, "/proc/self/status", 65536, &text, NULL), 0);
+	at = strstr(text, name);
+	assert_non_null(at);
+	v = strtoull(at + strlen(name), NULL, base);
+	free(text);
+	return v;
+}
+
+/* ------------------------------------------------------------------ capabilities */
+
+static int caps_left(void *arg)
+{
+	static const char *const empty[] = {"CapInh:", "CapBnd:", "CapAmb:"};
+	uint64_t had = status_field("CapPrm:", 16), keep = *(uint64_t *)arg;
+
+	jail_self();
+	if (jail_keep_caps(keep) < 0)
+		return 1;
+	for (size_t i = 0; i < 3; i++)
+		if (status_field(empty[i], 16) != 0)
+			return 2;
+	if (status_field("CapPrm:", 16) != (had & keep) || status_field("CapEff:", 16) != (had & keep))
+		return 3;
+	return status_field("NoNewPrivs:", 10) == 1 ? 0 : 4;
+}
+
+static void no_capability_is_left_but_those_asked_for(void **state)
+{
+	uint64_t none = 0, fuse = JAIL_FUSE_CAPS, all = ~0ULL;
+
+	need_root();
+	assert_int_equal(in_child(caps_left, &none), 0);
+	assert_int_equal(in_child(caps_left, &fuse), 0);
+	assert_int_equal(in_child(caps_left, &all), 0);
+}
+
+/* One attempt per capability of JAIL_FUSE_CAPS, on "theirs" (of OTHER, mode 0) and "ours". */
+static int try_chown(void *arg)
+{
+	return error(chown("ours", OTHER, OTHER));
+}
+
+static int try_dac_override(void *arg)
+{
+	return error(open("theirs", O_RDWR | O_CLOEXEC));
+}
+
+static int try_fowner(void *arg)
+{
+	return error(chmod("theirs", 0600));
+}
+
+static int try_fsetid(void *arg)
+{
+	struct stat st;
+
+	if (chmod("group", 02755) < 0 || stat("group", &st) < 0)
+		return errno;
+	return st.st_mode & S_ISGID ? 0 : EPERM;
+}
+
+static int try_mknod(void *arg)
+{
+	return error(mknod("null", S_IFCHR | 0600, makedev(1, 3)));
+}
+
+static int try_setfcap(void *arg)
+{
+	const struct vfs_cap_data data = {.magic_etc = VFS_CAP_REVISION_2};
+
+	return error(setxattr("ours", "security.capability", &data, sizeof(data), 0));
+}
+
+static const struct {
+	unsigned cap;
+	attempt fn;
+} needed[] = {
+	{CAP_CHOWN, try_chown},       {CAP_DAC_OVERRIDE, try_dac_override},
+	{CAP_FOWNER, try_fowner},     {CAP_FSETID, try_fsetid},
+	{CAP_MKNOD, try_mknod},       {CAP_SETFCAP, try_setfcap},
+};
+
+struct with_caps {
+	uint64_t keep;
+	attempt fn;
+};
+
+static int with_caps(void *arg)
+{
+	const struct with_caps *w = arg;
+
+	if (jail_keep_caps(w->keep) < 0)
+		return 254;
+	return w->fn(NULL);
+}
+
+static int enter_files(void **state)
+{
+	char *dir = strdup("/tmp/test_vmm_jail.XXXXXX");
+
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(chdir(dir), 0);
+	*state = dir;
+	return 0;
+}
+
+static int leave_files(void **state)
+{
+	assert_int_equal(chdir("/"), 0);
+	assert_int_equal(rsm_remove_tree_at(AT_FDCWD, *state), 0);
+	free(*state);
+	return 0;
+}
+
+static void make_files(void)
+{
+	static const char *const names[] = {"ours", "theirs", "group"};
+
+	(void)unlink("null");
+	for (size_t i = 0; i < 3; i++) {
+		(void)unlink(names[i]);
+		close(open(names[i], O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
+	}
+	assert_int_equal(chown("theirs", OTHER, OTHER), 0);
+	assert_int_equal(chmod("theirs", 0), 0);
+	assert_int_equal(chown("group", (uid_t)-1, OTHER), 0);
+}
+
+static void each_capability_of_the_file_server_is_needed_and_enough(void **state)
+{
+	uint64_t all = 0;
+
+	need_root();
+	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
+		uint64_t bit = 1ULL << needed[i].cap;
+		struct with_caps with = {JAIL_FUSE_CAPS, needed[i].fn};
+		struct with_caps without = {JAIL_FUSE_CAPS & ~bit, needed[i].fn};
+
+		make_files();
+		assert_int_not_equal(in_child(with_caps, &without), 0);
+		make_files();
+		assert_int_equal(in_child(with_caps, &with), 0);
+		all |= bit;
+	}
+	assert_int_equal(all, JAIL_FUSE_CAPS);
+}
+
+/* What root may do and we may not. */
+static int try_mount(void *arg)
+{
+	return error(mount("none", "/tmp", "tmpfs", 0, NULL));
+}
+
+static int try_chroot(void *arg)
+{
+	return error(chroot("/"));
+}
+
+static int try_new_namespace(void *arg)
+{
+	return error(unshare(CLONE_NEWNET));
+}
+
+static int try_setuid(void *arg)
+{
+	return error(setresuid(OTHER, OTHER, OTHER));
+}
+
+static int try_open_by_handle(void *arg)
+{
+	struct {
+		struct file_handle h;
+		unsigned char bytes[MAX_HANDLE_SZ];
+	} handle = {.h.handle_bytes = 8, .h.handle_type = 1};
+
+	return error(open_by_handle_at(AT_FDCWD, &handle.h, O_RDONLY | O_CLOEXEC));
+}
+
+static int try_trace_parent(void *arg)
+{
+	return error((int)ptrace(PTRACE_SEIZE, getppid(), NULL, NULL));
+}
+
+static int try_trusted_xattr(void *arg)
+{
+	return error(setxattr("ours", "trusted.x", "y", 1, 0));
+}
+
+static void rights_of_root_are_gone(void **state)
+{
+	static const attempt forbidden[] = {try_mount,          try_chroot,       try_new_namespace,
+					    try_setuid,         try_open_by_handle,
+					    try_trace_parent,   try_trusted_xattr};
+
+	need_root();
+	make_files();
+	for (size_t i = 0; i < sizeof(forbidden) / sizeof(forbidden[0]); i++) {
+		struct with_caps w = {JAIL_FUSE_CAPS, forbidden[i]};
+
+		if (in_child(with_caps, &w) != EPERM)
+			fail_msg("attempt %zu: not EPERM", i);
+	}
+}
+
+/* A program of root's, executed as root, would have all of the bounding set. */
+static int exec_gains_nothing(void *arg)
+{
+	jail_self();
+	if (jail_keep_caps(0) < 0)
+		return 254;
+	execl("/bin/sh", "sh", "-c", "grep -qE '^CapEff:[[:space:]]*0+$' /proc/self/status", NULL);
+	return 253;
+}
+
+static void executed_program_gains_no_capability(void **state)
+{
+	assert_int_equal(in_child(exec_gains_nothing, NULL), 0);
+}
+
+/* ------------------------------------------------------------------ memory */
+
+/* A process of our user without CAP_SYS_PTRACE and @arg, the pid of one in jail_self() */
+static int look_into(void *arg)
+{
+	pid_t pid = *(pid_t *)arg;
+	char path[64], byte;
+	struct iovec iov = {&byte, 1};
+
+	if (jail_keep_caps(0) < 0)
+		return 254;
+	if (ptrace(PTRACE_SEIZE, pid, NULL, NULL) == 0 || errno != EPERM)
+		return 1;
+	if (process_vm_readv(pid, &iov, 1, &iov, 1, 0) >= 0 || errno != EPERM)
+		return 2;
+	(void)rsm_format(path, sizeof(path), "/proc/%d/mem", pid);
+	if (open(path, O_RDONLY | O_CLOEXEC) >= 0 || errno != EACCES)
+		return 3;
+	(void)rsm_format(path, sizeof(path), "/proc/%d/fd/0", pid);
+	return open(path, O_RDONLY | O_CLOEXEC) >= 0 || errno != EACCES ? 4 : 0;
+}
+
+static void same_user_cannot_look_into_our_memory(void **state)
+{
+	int ready[2];
+	char c;
+	pid_t pid;
+
+	assert_int_equal(pipe(ready), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		jail_self();
+		(void)!write(ready[1], "", 1);
+		pause();
+		_exit(1);
+	}
+	assert_int_equal(read(ready[0], &c, 1), 1);
+	assert_int_equal(in_child(look_into, &pid), 0);
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	close(ready[0]);
+	close(ready[1]);
+}
+
+static int crash(void *arg)
+{
+	struct rlimit core;
+
+	jail_self();
+	if (getrlimit(RLIMIT_CORE, &core) < 0 || core.rlim_cur || core.rlim_max)
+		return 1;
+	return prctl(PR_GET_DUMPABLE) == 0 ? 0 : 2;
+}
+
+static void crash_leaves_no_core(void **state)
+{
+	assert_int_equal(in_child(crash, NULL), 0);
+}
+
+#define FILES(name) cmocka_unit_test_setup_teardown(name, enter_files, leave_files)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(no_capability_is_left_but_those_asked_for),
+		FILES(each_capability_of_the_file_server_is_needed_and_enough),
+		FILES(rights_of_root_are_gone),
+		cmocka_unit_test(executed_program_gains_no_capability),
+		cmocka_unit_test(same_user_cannot_look_into_our_memory),
+		cmocka_unit_test(crash_leaves_no_core),
+	};
+
+	return cmocka_run_group_tests_name("vmm/jail", tests, NULL, NULL);
+}
