@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 
 #define DEFAULT_CPU_PERIOD 100000 /* µs; the kernel's */
 #define MEMORY_GRANULE     (2ULL << 20)
@@ -49,107 +48,6 @@ static uint64_t host_memory(void)
 	long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGE_SIZE);
 
 	return pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size : 0;
-}
-
-/* 1 if the caller's fd is to be relayed, 0 if it is /dev/null anyway. */
-static uint32_t port_of(int fd)
-{
-	struct stat st;
-
-	if (fstat(fd, &st) < 0)
-		return 0;
-	return S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3) ? 0 : 1;
-}
-
-static Runsm__Stdio *stdio_message(struct arena *a, bool terminal, unsigned extra_fds)
-{
-	Runsm__Stdio *s = arena_alloc(a, 1, sizeof(*s));
-
-	if (!s)
-		return NULL;
-	runsm__stdio__init(s);
-	if (terminal) {
-		s->tty_port = 1;
-	} else {
-		s->stdin_port = port_of(STDIN_FILENO);
-		s->stdout_port = port_of(STDOUT_FILENO);
-		s->stderr_port = port_of(STDERR_FILENO);
-	}
-	s->n_extra = extra_fds;
-	s->extra = arena_alloc(a, extra_fds, sizeof(*s->extra));
-	for (unsigned i = 0; s->extra && i < extra_fds; i++) {
-		Runsm__ExtraFd *x = arena_alloc(a, 1, sizeof(*x));
-
-		if (!x)
-			return NULL;
-		runsm__extra_fd__init(x);
-		x->fd = STDERR_FILENO + 1 + i;
-		x->port = 1;
-		s->extra[i] = x;
-	}
-	return s->extra ? s : NULL;
-}
-
-static bool add_rlimits(struct arena *a, const struct oci_process *p, Runsm__Process *m)
-{
-	m->n_rlimits = p->n_rlimits;
-	m->rlimits = arena_alloc(a, p->n_rlimits, sizeof(*m->rlimits));
-	for (size_t i = 0; m->rlimits && i < p->n_rlimits; i++) {
-		Runsm__Rlimit *r = arena_alloc(a, 1, sizeof(*r));
-
-		if (!r)
-			return false;
-		runsm__rlimit__init(r);
-		r->resource = p->rlimits[i].resource;
-		r->soft = p->rlimits[i].soft;
-		r->hard = p->rlimits[i].hard;
-		m->rlimits[i] = r;
-	}
-	return m->rlimits != NULL;
-}
-
-Runsm__Process *vmconfig_process(struct arena *a, const struct oci_process *p,
-				 const struct oci_seccomp *seccomp, unsigned extra_fds)
-{
-	Runsm__Process *m = arena_alloc(a, 1, sizeof(*m));
-	Runsm__User *user = arena_alloc(a, 1, sizeof(*user));
-	Runsm__Capabilities *caps = arena_alloc(a, 1, sizeof(*caps));
-
-	if (!m || !user || !caps)
-		return NULL;
-	runsm__process__init(m);
-	runsm__user__init(user);
-	runsm__capabilities__init(caps);
-	user->uid = p->user.uid;
-	user->gid = p->user.gid;
-	user->umask = p->user.umask;
-	user->has_umask = p->user.has_umask;
-	user->n_additional_gids = p->user.n_additional_gids;
-	user->additional_gids = p->user.additional_gids;
-	caps->bounding = p->caps.bounding;
-	caps->effective = p->caps.effective;
-	caps->inheritable = p->caps.inheritable;
-	caps->permitted = p->caps.permitted;
-	caps->ambient = p->caps.ambient;
-	m->user = user;
-	m->capabilities = caps;
-	m->has_capabilities = p->has_caps;
-	m->n_args = p->args.n;
-	m->args = (char **)p->args.v;
-	m->n_env = p->env.n;
-	m->env = (char **)p->env.v;
-	m->cwd = PB(p->cwd);
-	m->terminal = p->terminal;
-	m->rows = p->console_rows;
-	m->cols = p->console_cols;
-	m->no_new_privileges = p->no_new_privileges;
-	m->oom_score_adj = p->oom_score_adj;
-	m->has_oom_score_adj = p->has_oom_score_adj;
-	m->seccomp_filter.data = seccomp->filter;
-	m->seccomp_filter.len = seccomp->len;
-	m->seccomp_flags = seccomp->flags;
-	m->stdio = stdio_message(a, p->terminal, extra_fds);
-	return m->stdio && add_rlimits(a, p, m) ? m : NULL;
 }
 
 /* ---- mounts and exports */
