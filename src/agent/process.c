@@ -295,9 +295,9 @@ static int open_trees(struct agent *a, struct setup *s, struct rsm_error *err)
 		int fd = -1;
 
 		if (!m)
-			fd = setup_open_tree(a->exports_fd, r->root_export, MS_REC, err);
+			fd = setup_open_tree(a->exports_fd, r->root_export, NULL, err);
 		else if (strcmp(m->type, "bind") == 0)
-			fd = setup_open_tree(a->exports_fd, m->export, m->flags, err);
+			fd = setup_open_tree(a->exports_fd, m->export, m, err);
 		else {
 			s->trees[s->ntrees] = -1;
 			continue;

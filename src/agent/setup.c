@@ -204,8 +204,10 @@ static int make_container(const struct setup *s, int *ret_master, struct rsm_err
 
 static int join_container(const struct setup *s, int *ret_master, struct rsm_error *err)
 {
-	int ret = setup_oom_score_adj(s->process, err);
+	int ret = setup_cpus(&s->process->exec_cpus_initial, "process.execCPUAffinity.initial", err);
 
+	if (ret == 0)
+		ret = setup_oom_score_adj(s->process, err);
 	if (ret < 0)
 		return ret;
 	if (setns(s->join,
@@ -230,6 +232,9 @@ _Noreturn static void execute(const struct setup *s, int master)
 		failed(s, &err);
 	}
 	memcpy(argv, s->process->args, s->process->n_args * sizeof(*argv));
+	if (!s->request && setup_cpus(&s->process->exec_cpus_final,
+				      "process.execCPUAffinity.final", &err) < 0)
+		failed(s, &err);
 	if (setup_become(s->process, &err) < 0)
 		failed(s, &err);
 	path = setup_find_program(s->process, &err);

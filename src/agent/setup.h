@@ -60,8 +60,9 @@ _Noreturn void setup_child(struct setup *s);
 
 /* ---- setup_root.c */
 
-/* Detached copy of an export's tree with a mount's flags; Return: mount fd or -errno */
-int setup_open_tree(int exports_fd, const char *name, uint64_t ms_flags, struct rsm_error *err);
+/* Detached copy of an export's tree with the flags of @m, NULL being the root's; Return: mount fd or
+ * -errno */
+int setup_open_tree(int exports_fd, const char *name, const Runsm__Mount *m, struct rsm_error *err);
 int setup_root_enter(const struct setup *s, struct rsm_error *err);
 int setup_mounts(const struct setup *s, struct rsm_error *err);
 int setup_root_finish(const struct setup *s, struct rsm_error *err);
@@ -84,6 +85,14 @@ void setup_reopen_null(void);
 /* New terminal of the container's devpts as stdin, stdout, stderr and controlling terminal;
  * @console: and as /dev/console. Return: master or -errno */
 int setup_terminal(const Runsm__Process *process, bool console, struct rsm_error *err);
+
+/* ---- setup_sched.c */
+
+/* Scheduler and I/O priority of @pid, 0 being the caller. */
+int setup_scheduling(pid_t pid, const Runsm__Process *process, struct rsm_error *err);
+/* @field:	of config.json, for messages */
+int setup_cpus(const ProtobufCBinaryData *cpus, const char *field, struct rsm_error *err);
+int setup_personality(const Runsm__Process *process, struct rsm_error *err);
 
 /* ---- setup_process.c */
 

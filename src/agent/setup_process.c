@@ -197,7 +197,11 @@ int setup_become(const Runsm__Process *process, struct rsm_error *err)
 	struct rsm_error first = RSM_ERROR_INIT;
 	int ret, entered;
 
-	ret = set_rlimits(process, err);
+	ret = setup_scheduling(0, process, err);
+	if (ret == 0)
+		ret = setup_personality(process, err);
+	if (ret == 0)
+		ret = set_rlimits(process, err);
 	if (ret == 0)
 		ret = own_stdio(user->uid, err);
 	if (ret == 0 && process->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)

@@ -50,8 +50,20 @@ static int set_flags(int fd, const char *path, uint64_t ms_flags, uint64_t propa
 	return mount_setattr(fd, path, at, &attr, sizeof(attr)) < 0 ? -errno : 0;
 }
 
-int setup_open_tree(int exports_fd, const char *name, uint64_t ms_flags, struct rsm_error *err)
+/* rro and the like: the mounts below are changed too. */
+static int set_recursive(int fd, uint64_t set, uint64_t clear)
 {
+	struct mount_attr attr = {.attr_set = set, .attr_clr = clear};
+
+	if (!set && !clear)
+		return 0;
+	return mount_setattr(fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof(attr)) < 0 ? -errno
+											   : 0;
+}
+
+int setup_open_tree(int exports_fd, const char *name, const Runsm__Mount *m, struct rsm_error *err)
+{
+	uint64_t ms_flags = m ? m->flags : MS_REC;
 	_cleanup_close_ int fd = -1;
 	int ret;
 
@@ -63,6 +75,8 @@ int setup_open_tree(int exports_fd, const char *name, uint64_t ms_flags, struct 
 	if (fd < 0)
 		return rsm_fail_errno(err, errno, "open export '%s'", name);
 	ret = set_flags(fd, "", ms_flags, 0);
+	if (ret == 0 && m)
+		ret = set_recursive(fd, m->rec_set, m->rec_clr);
 	if (ret < 0)
 		return rsm_fail_errno(err, ret, "set the mount flags of export '%s'", name);
 	return rsm_steal_fd(fd);
@@ -155,6 +169,20 @@ static int set_propagation(const Runsm__Mount *m, struct rsm_error *err)
 	return ret < 0 ? rsm_fail_errno(err, ret, "set the propagation") : 0;
 }
 
+/* Not read-only: what is below a tmpfs is yet to be made, see finish_tmpfs(). */
+static int set_attributes(const Runsm__Mount *m, struct rsm_error *err)
+{
+	uint64_t later = strcmp(m->type, "tmpfs") == 0 ? MOUNT_ATTR_RDONLY : 0;
+	_cleanup_close_ int at = -1;
+	int ret;
+
+	if (!m->rec_set && !m->rec_clr)
+		return 0;
+	at = setup_path_open(m->destination);
+	ret = at < 0 ? at : set_recursive(at, m->rec_set & ~later, m->rec_clr);
+	return ret < 0 ? rsm_fail_errno(err, ret, "set the attributes of its tree") : 0;
+}
+
 int setup_mounts(const struct setup *s, struct rsm_error *err)
 {
 	const Runsm__CreateContainerRequest *r = s->request;
@@ -164,6 +192,8 @@ int setup_mounts(const struct setup *s, struct rsm_error *err)
 		int tree = s->trees[i + 1];
 		int ret = tree >= 0 ? mount_tree(m, tree, err) : mount_new(m, err);
 
+		if (ret == 0 && tree < 0)
+			ret = set_attributes(m, err);
 		if (ret == 0)
 			ret = set_propagation(m, err);
 		if (ret < 0)
@@ -181,10 +211,13 @@ static int finish_tmpfs(const Runsm__CreateContainerRequest *r, struct rsm_error
 		_cleanup_close_ int at = -1;
 		int ret;
 
-		if (strcmp(m->type, "tmpfs") != 0 || !(m->flags & MS_RDONLY))
+		if (strcmp(m->type, "tmpfs") != 0 ||
+		    !(m->flags & MS_RDONLY || m->rec_set & MOUNT_ATTR_RDONLY))
 			continue;
 		at = setup_path_open(m->destination);
-		ret = at < 0 ? at : set_flags(at, "", MS_RDONLY, 0);
+		ret = at < 0 ? at : set_flags(at, "", m->flags & MS_RDONLY, 0);
+		if (ret == 0)
+			ret = set_recursive(at, m->rec_set & MOUNT_ATTR_RDONLY, 0);
 		if (ret < 0)
 			return rsm_fail_errno(err, ret, "make '%s' read-only", m->destination);
 	}

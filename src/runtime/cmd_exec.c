@@ -149,7 +149,7 @@ static size_t collect_fds(const struct exec *x, const Runsm__Process *p, int *fd
 static int start_process(struct exec *x, struct rsm_error *err)
 {
 	Runsm__ExecRequest request = RUNSM__EXEC_REQUEST__INIT;
-	Runsm__Process *p = vmconfig_process(&x->arena, &x->spec->process, &x->spec->linux_.seccomp,
+	Runsm__Process *p = vmconfig_process(&x->arena, &x->spec->process, &x->spec->linux_,
 					     x->o->preserve_fds);
 	int fds[RSM_FDS_MAX], ret;
 

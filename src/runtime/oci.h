@@ -47,6 +47,26 @@ struct oci_rlimit {
 	uint64_t soft, hard;
 };
 
+/**
+ * struct oci_scheduler - What sched_setattr(2) takes
+ * @given:	there is one
+ * @flags:	SCHED_FLAG_*
+ * @runtime, @deadline, @period: ns
+ */
+struct oci_scheduler {
+	bool given;
+	uint32_t policy, priority;
+	int32_t nice;
+	uint64_t flags, runtime, deadline, period;
+};
+
+/* A set of CPUs as sched_setaffinity(2) takes it. */
+#define OCI_CPUS_MAX 1024
+struct oci_cpus {
+	bool given;
+	uint8_t bits[OCI_CPUS_MAX / 8];
+};
+
 struct oci_process {
 	bool terminal;
 	uint32_t console_rows, console_cols; /* 0: not given */
@@ -60,6 +80,9 @@ struct oci_process {
 	bool no_new_privileges;
 	int32_t oom_score_adj;
 	bool has_oom_score_adj;
+	struct oci_scheduler scheduler;
+	uint32_t io_priority; /* as ioprio_set(2) takes it; 0: not given */
+	struct oci_cpus exec_initial, exec_final;
 };
 
 /**
@@ -69,15 +92,18 @@ struct oci_process {
  * @flags:	MS_*; MS_BIND and MS_REC with a bind
  * @propagation: MS_SHARED, MS_SLAVE, MS_PRIVATE, MS_UNBINDABLE, with MS_REC; or 0
  * @data:	the remaining options, separated by commas
+ * @rec_set, @rec_clr: MOUNT_ATTR_* of the whole tree to set and to clear, as mount_setattr(2) does
+ * @copy_up:	a tmpfs that begins with what its mount point has
  */
 struct oci_mount {
 	const char *destination, *type, *source, *data;
-	uint64_t flags, propagation;
+	uint64_t flags, propagation, rec_set, rec_clr;
+	bool copy_up;
 };
 
 struct oci_device {
 	const char *path;
-	uint32_t type; /* S_IFCHR or S_IFIFO */
+	uint32_t type; /* S_IFCHR, S_IFBLK or S_IFIFO */
 	uint32_t major, minor, mode, uid, gid;
 };
 
@@ -88,8 +114,23 @@ struct oci_seccomp {
 	uint32_t flags; /* SECCOMP_FILTER_FLAG_* */
 };
 
+struct oci_idmap {
+	uint32_t container, host, size;
+};
+
+/* Seconds and nanoseconds that a time namespace's clock is ahead of the guest's. */
+struct oci_offset {
+	int64_t secs;
+	uint32_t nanosecs;
+};
+
 struct oci_linux {
 	uint64_t namespaces; /* CLONE_NEW* */
+	struct oci_idmap *uid_map, *gid_map;
+	size_t n_uid_map, n_gid_map;
+	struct oci_offset monotonic, boottime;
+	uint64_t personality; /* PER_* */
+	bool has_personality;
 	struct oci_device *devices;
 	size_t n_devices;
 	struct oci_strv masked_paths, readonly_paths;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/oci_parse.h"
 
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -129,6 +130,8 @@ static int take_field(struct oci_parser *p, const struct rsm_json *v, const stru
 {
 	int ret;
 
+	if (p->seen)
+		p->seen(p->cookie, p->path, f->status, f->note);
 	if (rsm_json_type(v) == RSM_JSON_NULL)
 		return 0; /* as absent: what encoders of optional members write */
 	ret = oci_expect(p, v, f->type);
@@ -189,6 +192,17 @@ int oci_take_array(struct oci_parser *p, const struct rsm_json *v, enum rsm_json
 	return 0;
 }
 
+const struct rsm_json *oci_require(struct oci_parser *p, const struct rsm_json *v, const char *name)
+{
+	const struct rsm_json *member = rsm_json_get(v, name);
+
+	if (member && rsm_json_type(member) != RSM_JSON_NULL)
+		return member;
+	(void)oci_enter(p, name);
+	(void)oci_fail(p, EINVAL, "is missing");
+	return NULL;
+}
+
 int oci_take_bool(struct oci_parser *p, const struct rsm_json *v, void *to)
 {
 	*(bool *)to = rsm_json_bool(v);
@@ -219,6 +233,28 @@ int oci_take_u32(struct oci_parser *p, const struct rsm_json *v, void *to)
 		return oci_fail(p, EINVAL, "%s is not an integer between 0 and 4294967295",
 				rsm_json_number_text(v));
 	*(uint32_t *)to = (uint32_t)n;
+	return 0;
+}
+
+/* The last number stands for "leave it as it is" in chown(2) and its like. */
+int oci_take_id(struct oci_parser *p, const struct rsm_json *v, void *to)
+{
+	int ret = oci_take_u32(p, v, to);
+
+	if (ret == 0 && *(uint32_t *)to == UINT32_MAX)
+		return oci_fail(p, EINVAL, "%u is not an ID: the highest is %u", UINT32_MAX,
+				UINT32_MAX - 1);
+	return ret;
+}
+
+int oci_take_i32(struct oci_parser *p, const struct rsm_json *v, void *to)
+{
+	int64_t n;
+
+	if (!rsm_json_int64(v, &n) || n < INT32_MIN || n > INT32_MAX)
+		return oci_fail(p, EINVAL, "%s is not an integer between -2^31 and 2^31-1",
+				rsm_json_number_text(v));
+	*(int32_t *)to = (int32_t)n;
 	return 0;
 }
 
@@ -261,4 +297,51 @@ int oci_take_pairs(struct oci_parser *p, const struct rsm_json *v, struct oci_pa
 	*ret = pairs;
 	*ret_n = n;
 	return 0;
+}
+
+/* ---- paths */
+
+static int check_path(struct oci_parser *p, const char *path)
+{
+	if (strlen(path) >= PATH_MAX)
+		return oci_fail(p, ENAMETOOLONG, "longer than a path can be (%d bytes)",
+				PATH_MAX - 1);
+	for (const char *at = path; *at; at += strspn(at, "/")) {
+		size_t len = strcspn(at, "/");
+
+		if (len > NAME_MAX)
+			return oci_fail(p, ENAMETOOLONG,
+					"a name in it is longer than %d bytes: '%.40s...'", NAME_MAX,
+					at);
+		at += len;
+	}
+	return 0;
+}
+
+int oci_take_path(struct oci_parser *p, const struct rsm_json *v, void *to)
+{
+	int ret = check_path(p, rsm_json_string(v));
+
+	return ret < 0 ? ret : oci_take_string(p, v, to);
+}
+
+int oci_take_abs_path(struct oci_parser *p, const struct rsm_json *v, void *to)
+{
+	const char *path = rsm_json_string(v);
+
+	if (path[0] != '/')
+		return oci_fail(p, EINVAL, "'%.100s' is not an absolute path", path);
+	return oci_take_path(p, v, to);
+}
+
+int oci_take_abs_paths(struct oci_parser *p, const struct rsm_json *v, void *to)
+{
+	struct oci_strv *strv = to;
+	void *items;
+	int ret = oci_take_array(p, v, RSM_JSON_STRING, sizeof(const char *), oci_take_abs_path,
+				 &items, &strv->n);
+
+	if (ret == 0)
+		strv->v = items;
+	return ret;
 }

@@ -7,6 +7,8 @@
 #include <strings.h>
 #include <sys/resource.h>
 
+#define EXEC_STRING_MAX (32 * 4096) /* MAX_ARG_STRLEN, the NUL included */
+
 static const char *const cap_names[] = {
 	"CAP_CHOWN",
 	"CAP_DAC_OVERRIDE",
@@ -112,7 +114,7 @@ static int take_gids(struct oci_parser *p, const struct rsm_json *v, void *to)
 {
 	struct oci_user *u = to;
 	void *items = NULL;
-	int ret = oci_take_array(p, v, RSM_JSON_NUMBER, sizeof(uint32_t), oci_take_u32, &items,
+	int ret = oci_take_array(p, v, RSM_JSON_NUMBER, sizeof(uint32_t), oci_take_id, &items,
 				 &u->n_additional_gids);
 
 	u->additional_gids = items;
@@ -120,8 +122,8 @@ static int take_gids(struct oci_parser *p, const struct rsm_json *v, void *to)
 }
 
 static const struct oci_field user_fields[] = {
-	OCI_FIELD("uid", NUMBER, oci_take_u32, offsetof(struct oci_user, uid)),
-	OCI_FIELD("gid", NUMBER, oci_take_u32, offsetof(struct oci_user, gid)),
+	OCI_FIELD("uid", NUMBER, oci_take_id, offsetof(struct oci_user, uid)),
+	OCI_FIELD("gid", NUMBER, oci_take_id, offsetof(struct oci_user, gid)),
 	OCI_FIELD("umask", NUMBER, take_umask, 0),
 	OCI_FIELD("additionalGids", ARRAY, take_gids, 0),
 	OCI_IGNORE("username", STRING, "of other platforms than Linux"),
@@ -186,11 +188,11 @@ static const struct oci_field rlimit_fields[] = {
 static int take_rlimit(struct oci_parser *p, const struct rsm_json *v, void *to)
 {
 	struct oci_rlimit *limit = to;
-
-	if (!rsm_json_get(v, "type"))
-		return oci_fail(p, EINVAL, "type is missing");
 	int ret = oci_take_object(p, v, rlimit_fields, RSM_ARRAY_SIZE(rlimit_fields), limit);
 
+	if (ret == 0 && (!oci_require(p, v, "type") || !oci_require(p, v, "soft") ||
+			 !oci_require(p, v, "hard")))
+		return -EINVAL;
 	if (ret == 0 && limit->soft > limit->hard)
 		return oci_fail(p, EINVAL, "the soft limit is above the hard limit");
 	return ret;
@@ -249,24 +251,47 @@ static int take_oom_score_adj(struct oci_parser *p, const struct rsm_json *v, vo
 	return 0;
 }
 
+/* execve(2) takes no longer ones. */
+static int take_exec_string(struct oci_parser *p, const struct rsm_json *v, void *to)
+{
+	if (strlen(rsm_json_string(v)) >= EXEC_STRING_MAX)
+		return oci_fail(p, E2BIG, "longer than %d bytes", EXEC_STRING_MAX - 1);
+	return oci_take_string(p, v, to);
+}
+
+static int take_variable(struct oci_parser *p, const struct rsm_json *v, void *to)
+{
+	const char *text = rsm_json_string(v), *equals = strchr(text, '=');
+
+	if (!equals || equals == text)
+		return oci_fail(p, EINVAL, "'%.40s' is not of the form NAME=VALUE", text);
+	return take_exec_string(p, v, to);
+}
+
+static int take_exec_strv(struct oci_parser *p, const struct rsm_json *v, oci_take_fn take,
+			  struct oci_strv *strv)
+{
+	void *items = NULL;
+	int ret = oci_take_array(p, v, RSM_JSON_STRING, sizeof(const char *), take, &items,
+				 &strv->n);
+
+	strv->v = items;
+	return ret;
+}
+
+static int take_env(struct oci_parser *p, const struct rsm_json *v, void *to)
+{
+	return take_exec_strv(p, v, take_variable, to);
+}
+
 static int take_args(struct oci_parser *p, const struct rsm_json *v, void *to)
 {
 	struct oci_strv *args = to;
-	int ret = oci_take_strv(p, v, args);
+	int ret = take_exec_strv(p, v, take_exec_string, args);
 
 	if (ret == 0 && args->n == 0)
 		return oci_fail(p, EINVAL, "must not be empty");
 	return ret;
-}
-
-static int take_cwd(struct oci_parser *p, const struct rsm_json *v, void *to)
-{
-	const char *cwd = rsm_json_string(v);
-
-	if (cwd[0] != '/')
-		return oci_fail(p, EINVAL, "'%s' is not an absolute path", cwd);
-	*(const char **)to = cwd;
-	return 0;
 }
 
 #define AT(member) offsetof(struct oci_process, member)
@@ -276,8 +301,8 @@ static const struct oci_field process_fields[] = {
 	OCI_FIELD("user", OBJECT, take_user, AT(user)),
 	OCI_FIELD("args", ARRAY, take_args, AT(args)),
 	OCI_IGNORE("commandLine", STRING, "of other platforms than Linux"),
-	OCI_FIELD("env", ARRAY, oci_take_strv, AT(env)),
-	OCI_FIELD("cwd", STRING, take_cwd, AT(cwd)),
+	OCI_FIELD("env", ARRAY, take_env, AT(env)),
+	OCI_FIELD("cwd", STRING, oci_take_abs_path, AT(cwd)),
 	OCI_FIELD("capabilities", OBJECT, take_caps, 0),
 	OCI_FIELD("rlimits", ARRAY, take_rlimits, 0),
 	OCI_FIELD("noNewPrivileges", BOOL, oci_take_bool, AT(no_new_privileges)),
@@ -286,9 +311,9 @@ static const struct oci_field process_fields[] = {
 		   "profiles of the host confine host processes; the container's run in the VM"),
 	OCI_IGNORE("selinuxLabel", STRING,
 		   "labels of the host confine host processes; the container's run in the VM"),
-	OCI_REFUSE("scheduler", OBJECT, NULL),
-	OCI_REFUSE("ioPriority", OBJECT, NULL),
-	OCI_REFUSE("execCPUAffinity", OBJECT, NULL),
+	OCI_FIELD("scheduler", OBJECT, oci_take_scheduler, 0),
+	OCI_FIELD("ioPriority", OBJECT, oci_take_io_priority, 0),
+	OCI_FIELD("execCPUAffinity", OBJECT, oci_take_affinity, 0),
 };
 #undef AT
 

@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 
 #define ARGS_MAX 6
+#define NO_AGENT "there is no seccomp agent inside the guest to ask"
 
 RSM_DEFINE_CLEANUP(scmp_filter_ctx, seccomp_release, NULL);
 
@@ -80,14 +81,37 @@ static const struct {
 	{"SECCOMP_FILTER_FLAG_SPEC_ALLOW", SECCOMP_FILTER_FLAG_SPEC_ALLOW},
 };
 
-/* Architectures a program can have in the guest; a rule for another one never matters there. */
+/*
+ * Architectures a program can have in the guest. The rules for the others, which profiles for many
+ * machines name, would never be used there.
+ */
 static const struct {
 	const char *name;
-	uint32_t arch;
+	uint32_t arch; /* 0: of another machine */
 } architectures[] = {
 	{"SCMP_ARCH_X86_64", SCMP_ARCH_X86_64},
 	{"SCMP_ARCH_X86", SCMP_ARCH_X86},
 	{"SCMP_ARCH_X32", SCMP_ARCH_X32},
+	{"SCMP_ARCH_AARCH64", 0},
+	{"SCMP_ARCH_ARM", 0},
+	{"SCMP_ARCH_LOONGARCH64", 0},
+	{"SCMP_ARCH_M68K", 0},
+	{"SCMP_ARCH_MIPS", 0},
+	{"SCMP_ARCH_MIPS64", 0},
+	{"SCMP_ARCH_MIPS64N32", 0},
+	{"SCMP_ARCH_MIPSEL", 0},
+	{"SCMP_ARCH_MIPSEL64", 0},
+	{"SCMP_ARCH_MIPSEL64N32", 0},
+	{"SCMP_ARCH_PARISC", 0},
+	{"SCMP_ARCH_PARISC64", 0},
+	{"SCMP_ARCH_PPC", 0},
+	{"SCMP_ARCH_PPC64", 0},
+	{"SCMP_ARCH_PPC64LE", 0},
+	{"SCMP_ARCH_RISCV64", 0},
+	{"SCMP_ARCH_S390", 0},
+	{"SCMP_ARCH_S390X", 0},
+	{"SCMP_ARCH_SH", 0},
+	{"SCMP_ARCH_SHEB", 0},
 };
 
 const char *oci_seccomp_action_name(size_t i)
@@ -138,8 +162,9 @@ static int take_arg(struct oci_parser *p, const struct rsm_json *v, void *to)
 	struct arg *a = to;
 	int ret = oci_take_object(p, v, arg_fields, RSM_ARRAY_SIZE(arg_fields), a);
 
-	if (ret == 0 && a->op == 0)
-		return oci_fail(p, EINVAL, "op is missing");
+	if (ret == 0 && (!oci_require(p, v, "index") || !oci_require(p, v, "value") ||
+			 !oci_require(p, v, "op")))
+		return -EINVAL;
 	return ret;
 }
 
@@ -191,7 +216,16 @@ static const struct oci_field rule_fields[] = {
 
 static int take_rule(struct oci_parser *p, const struct rsm_json *v, void *to)
 {
-	return oci_take_object(p, v, rule_fields, RSM_ARRAY_SIZE(rule_fields), to);
+	struct rule *r = to;
+	int ret = oci_take_object(p, v, rule_fields, RSM_ARRAY_SIZE(rule_fields), r);
+
+	if (ret == 0 && (!oci_require(p, v, "names") || !oci_require(p, v, "action")))
+		return -EINVAL;
+	if (ret == 0 && r->names.n == 0) {
+		(void)oci_enter(p, "names");
+		return oci_fail(p, EINVAL, "must not be empty");
+	}
+	return ret;
 }
 
 static int take_rules(struct oci_parser *p, const struct rsm_json *v, void *to)
@@ -217,7 +251,9 @@ static int take_flags(struct oci_parser *p, const struct rsm_json *v, void *to)
 			k++;
 		if (k == RSM_ARRAY_SIZE(flags)) {
 			(void)oci_enter_index(p, i);
-			return oci_fail(p, EOPNOTSUPP, "flag '%s' is not supported", names.v[i]);
+			if (strcmp(names.v[i], "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV") == 0)
+				return oci_fail(p, EOPNOTSUPP, "%s: " NO_AGENT, names.v[i]);
+			return oci_fail(p, EINVAL, "unknown flag '%s'", names.v[i]);
 		}
 		*(uint32_t *)to |= flags[k].flag;
 	}
@@ -230,8 +266,8 @@ static const struct oci_field profile_fields[] = {
 	OCI_FIELD("defaultErrnoRet", NUMBER, take_default_errno, 0),
 	OCI_FIELD("architectures", ARRAY, oci_take_strv, AT(architectures)),
 	OCI_FIELD("flags", ARRAY, take_flags, AT(flags)),
-	OCI_REFUSE("listenerPath", STRING, "there is no seccomp agent inside the guest to ask"),
-	OCI_REFUSE("listenerMetadata", STRING, "there is no seccomp agent inside the guest to ask"),
+	OCI_REFUSE("listenerPath", STRING, NO_AGENT),
+	OCI_REFUSE("listenerMetadata", STRING, NO_AGENT),
 	OCI_FIELD("syscalls", ARRAY, take_rules, 0),
 };
 #undef AT
@@ -241,7 +277,7 @@ static const struct oci_field profile_fields[] = {
 static int resolve_action(struct oci_parser *p, const char *name, bool has_errno, uint32_t error,
 			  uint32_t *ret)
 {
-	for (size_t i = 0; name && i < RSM_ARRAY_SIZE(actions); i++) {
+	for (size_t i = 0; i < RSM_ARRAY_SIZE(actions); i++) {
 		if (strcmp(actions[i].name, name) != 0)
 			continue;
 		*ret = actions[i].action;
@@ -251,12 +287,10 @@ static int resolve_action(struct oci_parser *p, const char *name, bool has_errno
 			return oci_fail(p, EINVAL, "%s returns no error number", name);
 		return 0;
 	}
-	if (!name)
-		return oci_fail(p, EINVAL, "the action is missing");
 	if (strcmp(name, "SCMP_ACT_NOTIFY") == 0)
 		return oci_fail(
 			p, EOPNOTSUPP,
-			"SCMP_ACT_NOTIFY: there is no seccomp agent inside the guest to ask");
+			"SCMP_ACT_NOTIFY: " NO_AGENT);
 	return oci_fail(p, EINVAL, "unknown action '%s'", name);
 }
 
@@ -301,12 +335,12 @@ static int add_rules(struct oci_parser *p, scmp_filter_ctx ctx, const struct pro
 		const struct rule *r = &profile->rules[i];
 		size_t mark = oci_enter_index(p, i);
 		uint32_t action;
+		size_t at = oci_enter(p, "action");
 		int ret = resolve_action(p, r->action, r->has_errno, r->errno_ret, &action);
 
 		if (ret < 0)
 			return ret;
-		if (r->names.n == 0)
-			return oci_fail(p, EINVAL, "names must not be empty");
+		oci_leave(p, at);
 		for (size_t k = 0; action != default_action && k < r->names.n; k++) {
 			int nr = seccomp_syscall_resolve_name(r->names.v[k]);
 
@@ -323,21 +357,35 @@ static int add_rules(struct oci_parser *p, scmp_filter_ctx ctx, const struct pro
 	return 0;
 }
 
+static int add_architecture(struct oci_parser *p, scmp_filter_ctx ctx, const char *name)
+{
+	for (size_t i = 0; i < RSM_ARRAY_SIZE(architectures); i++) {
+		int ret;
+
+		if (strcmp(architectures[i].name, name) != 0)
+			continue;
+		ret = architectures[i].arch ? seccomp_arch_add(ctx, architectures[i].arch) : 0;
+		if (ret < 0 && ret != -EEXIST)
+			return oci_fail(p, -ret, "%s: %s", name, strerror(-ret));
+		return 0;
+	}
+	return oci_fail(p, EINVAL, "unknown architecture '%s'", name);
+}
+
 static int add_architectures(struct oci_parser *p, scmp_filter_ctx ctx,
 			     const struct oci_strv *names)
 {
-	for (size_t i = 0; i < names->n; i++) {
-		for (size_t k = 0; k < RSM_ARRAY_SIZE(architectures); k++) {
-			int ret;
+	size_t top = oci_enter(p, "architectures");
 
-			if (strcmp(architectures[k].name, names->v[i]) != 0)
-				continue;
-			ret = seccomp_arch_add(ctx, architectures[k].arch);
-			if (ret < 0 && ret != -EEXIST)
-				return oci_fail(p, -ret, "architecture %s: %s", names->v[i],
-						strerror(-ret));
-		}
+	for (size_t i = 0; i < names->n; i++) {
+		size_t mark = oci_enter_index(p, i);
+		int ret = add_architecture(p, ctx, names->v[i]);
+
+		if (ret < 0)
+			return ret;
+		oci_leave(p, mark);
 	}
+	oci_leave(p, top);
 	return 0;
 }
 
@@ -378,6 +426,8 @@ int oci_take_seccomp(struct oci_parser *p, const struct rsm_json *v, void *to)
 	ret = oci_take_object(p, v, profile_fields, RSM_ARRAY_SIZE(profile_fields), &profile);
 	if (ret < 0)
 		return ret;
+	if (!oci_require(p, v, "defaultAction"))
+		return -EINVAL;
 	{
 		size_t mark = oci_enter(p, "defaultAction");
 

@@ -24,7 +24,7 @@ static int take_version(struct oci_parser *p, const struct rsm_json *v, void *to
 
 #define AT(member) offsetof(struct oci_spec, member)
 static const struct oci_field root_fields[] = {
-	OCI_FIELD("path", STRING, oci_take_string, AT(root_path)),
+	OCI_FIELD("path", STRING, oci_take_path, AT(root_path)),
 	OCI_FIELD("readonly", BOOL, oci_take_bool, AT(root_readonly)),
 };
 
@@ -52,6 +52,8 @@ static int take_annotations(struct oci_parser *p, const struct rsm_json *v, void
 {
 	struct oci_spec *spec = to;
 
+	if (rsm_json_get(v, ""))
+		return oci_fail(p, EINVAL, "a key is empty");
 	return oci_take_pairs(p, v, &spec->annotations, &spec->n_annotations);
 }
 
@@ -96,15 +98,11 @@ static int take_spec(struct oci_parser *p, const struct rsm_json *v)
 
 	if (ret < 0)
 		return ret;
-	for (size_t i = 0; i < RSM_ARRAY_SIZE(required); i++) {
-		const struct rsm_json *member = rsm_json_get(v, required[i]);
-
-		if (member && rsm_json_type(member) != RSM_JSON_NULL)
-			continue;
-		(void)oci_enter(p, required[i]);
-		return oci_fail(p, EINVAL, "is missing");
-	}
-	return oci_take_object(p, v, spec_fields, RSM_ARRAY_SIZE(spec_fields), p->spec);
+	for (size_t i = 0; i < RSM_ARRAY_SIZE(required); i++)
+		if (!oci_require(p, v, required[i]))
+			return -EINVAL;
+	ret = oci_take_object(p, v, spec_fields, RSM_ARRAY_SIZE(spec_fields), p->spec);
+	return ret < 0 ? ret : oci_check_ids(p, p->spec);
 }
 
 static int take_process_alone(struct oci_parser *p, const struct rsm_json *v)
@@ -116,11 +114,11 @@ static int take_process_alone(struct oci_parser *p, const struct rsm_json *v)
 }
 
 static int parse(const char *text, size_t len,
-		 int (*take)(struct oci_parser *p, const struct rsm_json *v), struct oci_spec **ret,
-		 struct rsm_error *err)
+		 int (*take)(struct oci_parser *p, const struct rsm_json *v), oci_seen_fn seen,
+		 void *cookie, struct oci_spec **ret, struct rsm_error *err)
 {
 	_cleanup_spec_ struct oci_spec *spec = calloc(1, sizeof(*spec));
-	struct oci_parser p = {.spec = spec, .err = err};
+	struct oci_parser p = {.spec = spec, .err = err, .seen = seen, .cookie = cookie};
 	int r;
 
 	if (!spec)
@@ -137,13 +135,19 @@ static int parse(const char *text, size_t len,
 
 int oci_spec_parse(const char *text, size_t len, struct oci_spec **ret, struct rsm_error *err)
 {
-	return parse(text, len, take_spec, ret, err);
+	return parse(text, len, take_spec, NULL, NULL, ret, err);
+}
+
+int oci_spec_parse_seen(const char *text, size_t len, oci_seen_fn seen, void *cookie,
+			struct oci_spec **ret, struct rsm_error *err)
+{
+	return parse(text, len, take_spec, seen, cookie, ret, err);
 }
 
 int oci_spec_parse_process(const char *text, size_t len, struct oci_spec **ret,
 			   struct rsm_error *err)
 {
-	return parse(text, len, take_process_alone, ret, err);
+	return parse(text, len, take_process_alone, NULL, NULL, ret, err);
 }
 
 int oci_bundle_read(const char *bundle, char **ret, size_t *ret_len, struct rsm_error *err)

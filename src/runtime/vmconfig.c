@@ -95,7 +95,8 @@ static int add_bind(struct arena *a, const struct vm_request *req, size_t i, Run
 	if (!e)
 		return -ENOMEM;
 	e->name = arena_printf(a, "m%zu", i);
-	e->readonly = (om->flags & MS_RDONLY) != 0;
+	e->readonly = ((om->flags & MS_RDONLY) || (om->rec_set & MOUNT_ATTR_RDONLY)) &&
+		      !(om->rec_clr & MOUNT_ATTR_RDONLY);
 	e->is_file = !S_ISDIR(st.st_mode);
 	e->recursive = (om->flags & MS_REC) != 0;
 	e->shared = true;
@@ -125,7 +126,10 @@ static int add_mounts(struct arena *a, const struct vm_request *req, Runsm__VmCo
 		m->source = PB(om->source);
 		m->flags = om->flags;
 		m->propagation = om->propagation;
-		if (om->flags & MS_BIND) {
+		m->rec_set = om->rec_set;
+		m->rec_clr = om->rec_clr;
+		m->copy_up = om->copy_up;
+		if (strcmp(om->type, "bind") == 0) {
 			ret = add_bind(a, req, i, m, config, err);
 			if (ret < 0)
 				return ret;
@@ -179,6 +183,48 @@ static bool add_sysctls(struct arena *a, const struct oci_linux *l,
 	return c->sysctls != NULL;
 }
 
+static Runsm__IdMapping **mappings(struct arena *a, const struct oci_idmap *map, size_t n)
+{
+	Runsm__IdMapping **messages = arena_alloc(a, n, sizeof(Runsm__IdMapping *));
+	Runsm__IdMapping *m = arena_alloc(a, n, sizeof(*m));
+
+	if (!messages || !m)
+		return NULL;
+	for (size_t i = 0; i < n; i++) {
+		runsm__id_mapping__init(&m[i]);
+		m[i].container = map[i].container;
+		m[i].host = map[i].host;
+		m[i].size = map[i].size;
+		messages[i] = &m[i];
+	}
+	return messages;
+}
+
+static Runsm__TimeOffset *time_offset(struct arena *a, const struct oci_offset *offset)
+{
+	Runsm__TimeOffset *m = arena_alloc(a, 1, sizeof(*m));
+
+	if (!m)
+		return NULL;
+	runsm__time_offset__init(m);
+	m->secs = offset->secs;
+	m->nanosecs = offset->nanosecs;
+	return m;
+}
+
+static bool add_namespaces(struct arena *a, const struct oci_linux *l,
+			   Runsm__CreateContainerRequest *c)
+{
+	c->namespaces = l->namespaces;
+	c->n_uid_mappings = l->n_uid_map;
+	c->uid_mappings = mappings(a, l->uid_map, l->n_uid_map);
+	c->n_gid_mappings = l->n_gid_map;
+	c->gid_mappings = mappings(a, l->gid_map, l->n_gid_map);
+	c->monotonic = time_offset(a, &l->monotonic);
+	c->boottime = time_offset(a, &l->boottime);
+	return c->uid_mappings && c->gid_mappings && c->monotonic && c->boottime;
+}
+
 static Runsm__CreateContainerRequest *container_message(struct arena *a,
 							const struct vm_request *req)
 {
@@ -198,11 +244,13 @@ static Runsm__CreateContainerRequest *container_message(struct arena *a,
 	c->masked_paths = (char **)l->masked_paths.v;
 	c->n_readonly_paths = l->readonly_paths.n;
 	c->readonly_paths = (char **)l->readonly_paths.v;
-	c->namespaces = l->namespaces;
 	c->rootfs_propagation = l->rootfs_propagation;
 	c->pids_limit = l->pids_limit;
-	c->process = vmconfig_process(a, &spec->process, &l->seccomp, req->extra_fds);
-	return c->process && add_devices(a, l, c) && add_sysctls(a, l, c) ? c : NULL;
+	c->process = vmconfig_process(a, &spec->process, l, req->extra_fds);
+	return c->process && add_namespaces(a, l, c) && add_devices(a, l, c) &&
+			       add_sysctls(a, l, c)
+		       ? c
+		       : NULL;
 }
 
 static int build(struct arena *a, const struct vm_request *req, Runsm__VmConfig *config,

@@ -48,11 +48,12 @@ int vmconfig_new(struct arena *arena, const struct vm_request *req, Runsm__VmCon
 
 /**
  * vmconfig_process() - The message of a process
+ * @l:		of the container: the seccomp filter and the personality hold for each process
  * @stdio:	caller's fds 0, 1, 2 say which streams are wanted; @extra_fds more follow
  * Return: message in @arena, NULL if out of memory
  */
 Runsm__Process *vmconfig_process(struct arena *arena, const struct oci_process *p,
-				 const struct oci_seccomp *seccomp, unsigned extra_fds);
+				 const struct oci_linux *l, unsigned extra_fds);
 
 /* Make the missing mount points in a read-only root file system, which the guest cannot.
  * Best effort: what fails here fails again in the guest, with the mount named. */

@@ -7,7 +7,8 @@
 #include <unistd.h>
 
 /* protobuf-c wants mutable strings it never writes to. */
-#define PB(s) ((char *)(s))
+#define PB(s)  ((char *)(s))
+#define PBB(b) ((uint8_t *)(b))
 
 /* 1 if the caller's fd is to be relayed, 0 if it is /dev/null anyway. */
 static uint32_t port_of(int fd)
@@ -66,8 +67,40 @@ static bool add_rlimits(struct arena *a, const struct oci_process *p, Runsm__Pro
 	return m->rlimits != NULL;
 }
 
+static ProtobufCBinaryData cpus(const struct oci_cpus *c)
+{
+	ProtobufCBinaryData none = {0};
+
+	return c->given ? (ProtobufCBinaryData){sizeof(c->bits), PBB(c->bits)} : none;
+}
+
+static bool add_scheduling(struct arena *a, const struct oci_process *p, Runsm__Process *m)
+{
+	const struct oci_scheduler *os = &p->scheduler;
+	Runsm__Scheduler *s;
+
+	m->io_priority = p->io_priority;
+	m->exec_cpus_initial = cpus(&p->exec_initial);
+	m->exec_cpus_final = cpus(&p->exec_final);
+	if (!os->given)
+		return true;
+	s = arena_alloc(a, 1, sizeof(*s));
+	if (!s)
+		return false;
+	runsm__scheduler__init(s);
+	s->policy = os->policy;
+	s->flags = os->flags;
+	s->nice = os->nice;
+	s->priority = os->priority;
+	s->runtime = os->runtime;
+	s->deadline = os->deadline;
+	s->period = os->period;
+	m->scheduler = s;
+	return true;
+}
+
 Runsm__Process *vmconfig_process(struct arena *a, const struct oci_process *p,
-				 const struct oci_seccomp *seccomp, unsigned extra_fds)
+				 const struct oci_linux *l, unsigned extra_fds)
 {
 	Runsm__Process *m = arena_alloc(a, 1, sizeof(*m));
 	Runsm__User *user = arena_alloc(a, 1, sizeof(*user));
@@ -103,9 +136,11 @@ Runsm__Process *vmconfig_process(struct arena *a, const struct oci_process *p,
 	m->no_new_privileges = p->no_new_privileges;
 	m->oom_score_adj = p->oom_score_adj;
 	m->has_oom_score_adj = p->has_oom_score_adj;
-	m->seccomp_filter.data = seccomp->filter;
-	m->seccomp_filter.len = seccomp->len;
-	m->seccomp_flags = seccomp->flags;
+	m->seccomp_filter.data = l->seccomp.filter;
+	m->seccomp_filter.len = l->seccomp.len;
+	m->seccomp_flags = l->seccomp.flags;
+	m->personality = (uint32_t)l->personality;
+	m->has_personality = l->has_personality;
 	m->stdio = stdio_message(a, p->terminal, extra_fds);
-	return m->stdio && add_rlimits(a, p, m) ? m : NULL;
+	return m->stdio && add_rlimits(a, p, m) && add_scheduling(a, p, m) ? m : NULL;
 }

@@ -50,7 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	spec = NULL;
 	if (oci_spec_parse_process((const char *)data, size, &spec, &err) == 0) {
 		struct arena arena = {0};
-		const struct oci_seccomp none = {0};
+		const struct oci_linux none = {0};
 
 		rsm_assert(vmconfig_process(&arena, &spec->process, &none, 2));
 		arena_free(&arena);

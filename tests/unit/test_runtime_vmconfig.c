@@ -134,7 +134,7 @@ static void the_process_and_the_machine_are_carried_over(void **state)
 
 static void dev_null_needs_no_stream(void **state)
 {
-	const struct oci_seccomp none = {0};
+	const struct oci_linux none = {0};
 	struct oci_spec *spec = parse("", "");
 	int saved = dup(STDIN_FILENO), null = open("/dev/null", O_RDONLY);
 	struct arena arena = {0};
