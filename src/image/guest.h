@@ -32,6 +32,7 @@ struct img_file {
  * struct img_guest - A guest image, as its manifest tells it
  * @pvh:	kernel is an ELF file with a PVH note; else a bzImage
  * @mmio_cmdline: the kernel takes virtio_mmio.device= and boots without ACPI
+ * @no_acpi:	the kernel has no ACPI, so that it must be told so and what is there
  * @package:	Debian package the kernel came in, "" if none; with its version
  * @source:	name of the file the kernel came from
  * @modules:	names, in load order; owned
@@ -39,7 +40,7 @@ struct img_file {
 struct img_guest {
 	char kernel_version[128];
 	bool pvh;
-	bool mmio_cmdline;
+	bool mmio_cmdline, no_acpi;
 	char package[128];
 	char package_version[128];
 	char source[256];

@@ -340,7 +340,8 @@ static int from_old_image(struct build *b, const struct img_guest *old, struct r
 	b->kernel = (struct img_kernel){.data = rsm_steal_ptr(data),
 					.len = len,
 					.pvh = old->pvh,
-					.mmio_cmdline = old->mmio_cmdline};
+					.mmio_cmdline = old->mmio_cmdline,
+					.no_acpi = old->no_acpi};
 	memcpy(b->kernel.version, old->kernel_version, sizeof(b->kernel.version));
 	memcpy(b->guest.package, old->package, sizeof(b->guest.package));
 	memcpy(b->guest.package_version, old->package_version, sizeof(b->guest.package_version));
@@ -473,6 +474,7 @@ static int write_files(struct build *b, struct rsm_error *err)
 	memcpy(b->guest.kernel_version, b->kernel.version, sizeof(b->guest.kernel_version));
 	b->guest.pvh = b->kernel.pvh;
 	b->guest.mmio_cmdline = b->kernel.mmio_cmdline;
+	b->guest.no_acpi = b->kernel.no_acpi;
 	rsm_format(b->guest.runsm_version, sizeof(b->guest.runsm_version), "%s", PACKAGE_VERSION);
 	set_build_time(&b->guest);
 	return img_manifest_write(b->tmp, &b->guest, err);

@@ -71,6 +71,7 @@ static void find_version(struct img_kernel *k)
 static int from_elf(void *data, size_t len, struct img_kernel *ret, struct rsm_error *err)
 {
 	static const char parameter[] = "virtio_mmio.device";
+	static const char acpi[] = "ACPI: Interpreter enabled"; /* what it says at boot */
 	struct img_kernel k = {.data = data, .len = len, .pvh = true};
 	struct img_elf elf;
 	int r;
@@ -93,6 +94,7 @@ static int from_elf(void *data, size_t len, struct img_kernel *ret, struct rsm_e
 				"without CONFIG_PVH");
 	/* names of built-in parameters are in the kernel as text */
 	k.mmio_cmdline = memmem(data, len, parameter, sizeof(parameter)) != NULL;
+	k.no_acpi = memmem(data, len, acpi, sizeof(acpi) - 1) == NULL;
 	find_version(&k);
 	*ret = k;
 	return 0;

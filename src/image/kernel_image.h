@@ -24,13 +24,14 @@
  * @pvh:	an ELF with a PVH note; else a bzImage
  * @mmio_cmdline: takes virtio_mmio.device= on its command line, so that it needs no ACPI to find
  *		its devices
+ * @no_acpi:	built without ACPI
  * @version:	as uname -r would say
  */
 struct img_kernel {
 	void *data;
 	size_t len;
 	bool pvh;
-	bool mmio_cmdline;
+	bool mmio_cmdline, no_acpi;
 	char version[IMG_KERNEL_VERSION_MAX];
 };
 

@@ -37,6 +37,7 @@ void img_guest_json(struct rsm_jsongen *gen, const struct img_guest *g)
 	rsm_jsongen_kstring(gen, "kernelVersion", g->kernel_version);
 	rsm_jsongen_kstring(gen, "boot", g->pvh ? "pvh" : "bzimage");
 	rsm_jsongen_kbool(gen, "mmioCmdline", g->mmio_cmdline);
+	rsm_jsongen_kbool(gen, "acpi", !g->no_acpi);
 	if (g->package[0]) {
 		rsm_jsongen_key(gen, "package");
 		rsm_jsongen_object(gen);
@@ -167,6 +168,7 @@ static int get_all(const struct rsm_json *v, struct img_guest *g, struct rsm_err
 		return r;
 	g->pvh = strcmp(boot, "pvh") == 0;
 	g->mmio_cmdline = get_bool(v, "mmioCmdline");
+	g->no_acpi = rsm_json_get(v, "acpi") && !get_bool(v, "acpi");
 	r = get_file(v, "kernel", &g->kernel, err);
 	if (!r)
 		r = get_file(v, "initrd", &g->initrd, err);

@@ -6,6 +6,7 @@
  *	  "kernelVersion": "6.1.0-56-cloud-amd64",
  *	  "boot": "pvh" | "bzimage",
  *	  "mmioCmdline": false,		the kernel takes virtio_mmio.device=, so needs no ACPI
+ *	  "acpi": true,			the kernel has ACPI; also where the member is missing
  *	  "package": {"name": …, "version": …},		if the kernel came in one
  *	  "source": "file name the kernel came from",
  *	  "modules": ["virtio_ring", …],		in load order

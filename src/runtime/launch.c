@@ -43,6 +43,7 @@ struct launch {
 	const struct launch_opts *o;
 	struct settings settings;
 	enum accel accel;
+	bool no_acpi; /* the guest's kernel has none */
 	char bundle[PATH_MAX], rootfs[PATH_MAX], vmm[PATH_MAX], qemu[PATH_MAX];
 	char *text; /* config.json */
 	size_t text_len;
@@ -112,11 +113,13 @@ int launch_check_fds(unsigned n, struct rsm_error *err)
 }
 
 /* Is an image there, and whole? Sizes only: checksums are for `runsm check`. */
-static int check_guest(const struct settings *s, struct rsm_error *err)
+static int check_guest(struct launch *l, struct rsm_error *err)
 {
 	_cleanup_guest_ struct img_guest g = {0};
+	int ret = img_guest_load(l->settings.guest_dir, &g, err);
 
-	return img_guest_load(s->guest_dir, &g, err);
+	l->no_acpi = g.no_acpi;
+	return ret;
 }
 
 static int prepare(struct launch *l, const char *id, struct rsm_error *err)
@@ -142,7 +145,7 @@ static int prepare(struct launch *l, const char *id, struct rsm_error *err)
 	    (ret = settings_load(SETTINGS_FILE, &l->settings, err)) < 0 ||
 	    (ret = accel_choose(l->settings.accel, &l->accel, reason, err)) < 0 ||
 	    (ret = find_helper("runsm-vmm", l->vmm, err)) < 0 ||
-	    (ret = check_guest(&l->settings, err)) < 0)
+	    (ret = check_guest(l, err)) < 0)
 		return ret;
 	rsm_log_debug("machine %s: %s", accel_name(l->accel), reason);
 	if (l->accel == ACCEL_TCG && (ret = find_qemu(l->qemu, err)) < 0)
@@ -167,6 +170,7 @@ static int write_config(struct launch *l, const char *id, struct rsm_error *err)
 		.accel = l->accel,
 		.extra_fds = l->o->preserve_fds,
 		.console_socket = l->console >= 0,
+		.no_acpi = l->no_acpi,
 	};
 	_cleanup_free_ uint8_t *packed = NULL;
 	size_t len;

@@ -280,6 +280,7 @@ static int build(struct arena *a, const struct vm_request *req, Runsm__VmConfig 
 				"the most",
 				(unsigned long long)spec->linux_.memory_limit >> 20,
 				VM_MAX_MEMORY >> 20);
+	config->cmdline = PB(req->no_acpi ? "acpi=off" : "");
 	config->memory_bytes = vmconfig_memory(spec->linux_.memory_limit, host_memory());
 	config->vcpus = vmconfig_vcpus(spec->linux_.cpu_quota, spec->linux_.cpu_period,
 				       sysconf(_SC_NPROCESSORS_ONLN));

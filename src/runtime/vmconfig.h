@@ -25,6 +25,7 @@
  * struct vm_request - What a VmConfig is made of
  * @bundle, @rootfs: absolute
  * @extra_fds:	how many preserved fds follow stdio
+ * @no_acpi:	the guest's kernel must be told of its devices in another way
  */
 struct vm_request {
 	const char *id;
@@ -33,7 +34,7 @@ struct vm_request {
 	const char *bundle, *rootfs, *qemu;
 	enum accel accel;
 	unsigned extra_fds;
-	bool console_socket;
+	bool console_socket, no_acpi;
 };
 
 /**

@@ -36,6 +36,7 @@ static void a_kernel_that_takes_devices_on_its_command_line_is_recognised(void *
 
 	assert_int_equal(img_kernel_read(s.data, s.len, &k, NULL), 0);
 	assert_true(k.mmio_cmdline);
+	assert_true(k.no_acpi);
 	img_kernel_free(&k);
 	sample_free(&s);
 }
