@@ -94,6 +94,11 @@ int setup_scheduling(pid_t pid, const Runsm__Process *process, struct rsm_error 
 int setup_cpus(const ProtobufCBinaryData *cpus, const char *field, struct rsm_error *err);
 int setup_personality(const Runsm__Process *process, struct rsm_error *err);
 
+/* ---- setup_hooks.c */
+
+/* @env: of the process, for hooks that bring none */
+int setup_start_hooks(const Runsm__CreateContainerRequest *r, char **env, struct rsm_error *err);
+
 /* ---- setup_process.c */
 
 /* User, rights, limits, directory. */

@@ -71,7 +71,10 @@ _Noreturn static void child(const struct rsm_spawn *how, pid_t parent, int repor
 		ret = how->before_exec ? how->before_exec(how->cookie) : 0;
 	}
 	if (ret >= 0) {
-		if (how->envp)
+		if (how->path)
+			execve(how->path, (char *const *)how->argv,
+			       how->envp ? (char *const *)how->envp : environ);
+		else if (how->envp)
 			execvpe(how->argv[0], (char *const *)how->argv, (char *const *)how->envp);
 		else
 			execvp(how->argv[0], (char *const *)how->argv);
@@ -113,7 +116,7 @@ int rsm_spawn(const struct rsm_spawn *how, pid_t *ret_pid, int *ret_pidfd, struc
 	(void)kill(pid, SIGKILL);
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
-	return rsm_fail_errno(err, failure, "execute '%s'", how->argv[0]);
+	return rsm_fail_errno(err, failure, "execute '%s'", how->path ? how->path : how->argv[0]);
 }
 
 /* Text behind the ")" that ends the command name, which may itself contain ")" and spaces. */

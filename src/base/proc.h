@@ -16,7 +16,8 @@
 
 /**
  * struct rsm_spawn - How to start a program
- * @argv:	NULL-terminated; argv[0] is what is executed, searched in PATH without a slash
+ * @path:	what is executed; NULL for argv[0], searched in PATH without a slash
+ * @argv:	NULL-terminated
  * @envp:	NULL for the caller's environment
  * @fds:	child's fd i is the caller's fds[i]; -1 gives /dev/null. Everything else is closed.
  * @outlive:	do not die with the parent
@@ -25,6 +26,7 @@
  *		calls only; a negative return ends the child and is reported by rsm_spawn()
  */
 struct rsm_spawn {
+	const char *path;
 	const char *const *argv;
 	const char *const *envp;
 	const int *fds;

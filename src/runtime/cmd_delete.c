@@ -2,7 +2,7 @@
 #include "runtime/cmd.h"
 
 #include "base/math.h"
-#include "runtime/ctr.h"
+#include "runtime/hooks.h"
 
 struct delete_opts {
 	bool force;
@@ -64,7 +64,7 @@ static int run(const struct cmd_env *env, const void *o, int argc, char **argv,
 			return 0;
 		if (ret == 0)
 			ret = kill_vmm(c, err);
-		return ret < 0 ? ret : ctr_remove(c, err);
+		return ret < 0 ? ret : hooks_remove(c, err);
 	}
 	status = ctr_status(c, err);
 	if (status < 0)
@@ -74,7 +74,7 @@ static int run(const struct cmd_env *env, const void *o, int argc, char **argv,
 	else if (status != CTR_STOPPED)
 		return rsm_fail(err, EBUSY, "cannot delete container %s that is not stopped: %s",
 				c->id, ctr_status_name((enum ctr_status)status));
-	return ret < 0 ? ret : ctr_remove(c, err);
+	return ret < 0 ? ret : hooks_remove(c, err);
 }
 
 const struct cmd_verb cmd_delete = {

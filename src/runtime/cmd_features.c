@@ -105,7 +105,7 @@ static int run(const struct cmd_env *env, const void *opts, int argc, char **arg
 	rsm_jsongen_object(g);
 	rsm_jsongen_kstring(g, "ociVersionMin", "1.0.0");
 	rsm_jsongen_kstring(g, "ociVersionMax", RSM_SPEC_VERSION);
-	string_list(g, "hooks", NULL);
+	named_list(g, "hooks", oci_hook_kind_name);
 	named_list(g, "mountOptions", oci_mount_option_name);
 	linux_features(g);
 	rsm_jsongen_key(g, "annotations");

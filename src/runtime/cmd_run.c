@@ -3,6 +3,7 @@
 
 #include "base/math.h"
 #include "base/proc.h"
+#include "runtime/hooks.h"
 #include "runtime/launch.h"
 #include "runtime/session.h"
 #include "runtime/tty.h"
@@ -43,7 +44,8 @@ static void on_vmm_end(void *cookie, int fd, uint32_t events)
 }
 
 /* From "created" to the VMM's end. Return: exit status, or -errno with the VMM still there */
-static int run_foreground(struct ctr *c, int pidfd, struct session *s, struct rsm_error *err)
+static int run_foreground(struct ctr *c, const struct oci_spec *hooks, int pidfd,
+			  struct session *s, struct rsm_error *err)
 {
 	Runsm__ContainerRequest request = RUNSM__CONTAINER_REQUEST__INIT;
 	struct tty_raw raw = TTY_RAW_INIT;
@@ -61,8 +63,9 @@ static int run_foreground(struct ctr *c, int pidfd, struct session *s, struct rs
 			(void)tty_make_raw(s->tty, &raw);
 	}
 	request.id = c->id;
-	ret = ctr_call(s->cl, "Start", &request.base, CTR_CALL_TIMEOUT_MS, NULL, err);
+	ret = ctr_call(s->cl, "Start", &request.base, hooks_start_timeout(hooks), NULL, err);
 	if (ret == 0) {
+		hooks_poststart(hooks, c);
 		/* From here on others may kill and delete. */
 		rsm_close(&c->lock_fd);
 		if (s->tty >= 0)
@@ -82,7 +85,7 @@ static void remove_ended(const struct cmd_env *env, const char *id)
 	int ret = ctr_open(env->root, id, true, &c, &err);
 
 	if (ret == 0 && !ctr_vmm_alive(c))
-		ret = ctr_remove(c, &err);
+		ret = hooks_remove(c, &err);
 	if (ret < 0 && ret != -ENOENT)
 		rsm_log_warn("%s", err.message);
 }
@@ -94,17 +97,21 @@ static int run(const struct cmd_env *env, const void *o, int argc, char **argv,
 	struct session s = {.tty = -1, .signals = -1, .exec_id = (char *)""};
 	_cleanup_ctr_ struct ctr *c = NULL;
 	_cleanup_close_ int pidfd = -1;
+	_cleanup_spec_ struct oci_spec *hooks = NULL;
 	int ret = launch(env, argv[0], &ro->l, &c, &pidfd, err);
 
 	if (ret < 0)
 		return ret;
 	s.id = c->id;
-	if (ro->l.detach) {
-		ret = ctr_simple_call(c, "Start", CTR_CALL_TIMEOUT_MS, NULL, err);
-	} else {
+	ret = hooks_load(c, &hooks, err);
+	if (ret == 0 && ro->l.detach) {
+		ret = ctr_simple_call(c, "Start", hooks_start_timeout(hooks), NULL, err);
+		if (ret == 0)
+			hooks_poststart(hooks, c);
+	} else if (ret == 0) {
 		ret = session_block_signals(&s, err);
 		if (ret == 0)
-			ret = run_foreground(c, pidfd, &s, err);
+			ret = run_foreground(c, hooks, pidfd, &s, err);
 		session_done(&s);
 		ctr_client_free(s.cl);
 		rsm_close(&s.tty);

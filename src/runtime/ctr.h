@@ -46,6 +46,7 @@ const char *ctr_status_name(enum ctr_status status);
  * @created:	RFC 3339, UTC, nanoseconds
  * @owner:	uid that created the container
  * @creating:	the VMM had not reported success when this was written
+ * @hooks:	config.json has hooks, and they count from now on
  */
 struct ctr_state {
 	char *oci_version, *bundle, *rootfs, *created, *machine;
@@ -54,6 +55,7 @@ struct ctr_state {
 	uid_t owner;
 	bool terminal;
 	bool creating;
+	bool hooks;
 	struct rsm_json *annotations; /* object or NULL */
 	struct rsm_json *tree;        /* owns all of the above when loaded */
 };

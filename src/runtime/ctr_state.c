@@ -70,6 +70,7 @@ int ctr_state_load(struct ctr *c, struct rsm_error *err)
 	s->owner = (uid_t)number_of(s->tree, "owner");
 	s->terminal = bool_of(s->tree, "terminal");
 	s->creating = bool_of(s->tree, "creating");
+	s->hooks = bool_of(s->tree, "hooks");
 	s->annotations = (struct rsm_json *)rsm_json_get(s->tree, "annotations");
 	return 0;
 }
@@ -97,6 +98,7 @@ int ctr_save(struct ctr *c, struct rsm_error *err)
 	rsm_jsongen_kstring(g, "machine", s->machine);
 	rsm_jsongen_kbool(g, "terminal", s->terminal);
 	rsm_jsongen_kbool(g, "creating", s->creating);
+	rsm_jsongen_kbool(g, "hooks", s->hooks);
 	if (s->annotations) {
 		rsm_jsongen_key(g, "annotations");
 		rsm_jsongen_value(g, s->annotations);

@@ -4,9 +4,10 @@
  *
  *	read and check config.json, settings, guest image	nothing to undo
  *	make the state directory, locked			undo: remove it
- *	spawn runsm-vmm with VmConfig in a memfd		undo: kill and reap it
+ *	spawn runsm-vmm with VmConfig in a memfd		undo: kill and reap it, poststop hooks
  *	write state.json ("creating"), so that a kill -9 of this process leaves a container that
  *	delete can find and end
+ *	if there are hooks: when the VMM reports its namespaces, run them, and let it go on
  *	wait for the VMM's report
  *	write state.json, then the pid file
  */
@@ -16,6 +17,7 @@
 #include "base/math.h"
 #include "base/proc.h"
 #include "image/guest.h"
+#include "runtime/hooks.h"
 #include "runtime/tty.h"
 #include "runtime/vmconfig.h"
 
@@ -26,6 +28,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -255,7 +258,7 @@ static int spawn_vmm(struct launch *l, struct rsm_error *err)
 {
 	const struct cmd_env *env = l->env;
 	const char *argv[8] = {l->vmm, l->c->id};
-	int fds[VMM_EXTRA + LAUNCH_EXTRA_FDS_MAX], pipefd[2], ret;
+	int fds[VMM_EXTRA + LAUNCH_EXTRA_FDS_MAX], sync[2], ret;
 	_cleanup_close_ int report = -1, tty = -1;
 	size_t n = 2;
 
@@ -267,10 +270,10 @@ static int spawn_vmm(struct launch *l, struct rsm_error *err)
 		argv[n++] = "--log-format";
 		argv[n++] = "json";
 	}
-	if (pipe2(pipefd, O_CLOEXEC) < 0)
-		return rsm_fail_errno(err, errno, "create a pipe");
-	l->sync = pipefd[0];
-	report = pipefd[1];
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sync) < 0)
+		return rsm_fail_errno(err, errno, "create a socket pair");
+	l->sync = sync[0];
+	report = sync[1];
 	for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++)
 		fds[i] = i;
 	if (l->spec->process.terminal && l->console < 0) {
@@ -296,7 +299,7 @@ static int spawn_vmm(struct launch *l, struct rsm_error *err)
 			.argv = argv,
 			.fds = fds,
 			.nfds = VMM_EXTRA + l->o->preserve_fds,
-			.outlive = true, /* it ends by itself when the sync pipe's reader is gone */
+			.outlive = true, /* it ends by itself when the other end of the sync socket is gone */
 		};
 
 		ret = rsm_spawn(&how, &l->pid, &l->pidfd, err);
@@ -305,6 +308,7 @@ static int spawn_vmm(struct launch *l, struct rsm_error *err)
 		return ret;
 	l->c->state.pid = l->pid;
 	l->c->state.pid_start = rsm_proc_start_time(l->pid);
+	l->c->state.hooks = hooks_any(l->spec);
 	return 0;
 }
 
@@ -314,7 +318,7 @@ static int died(struct launch *l, struct rsm_error *err)
 	struct pollfd p = {.fd = l->pidfd, .events = POLLIN};
 	int status = 0;
 
-	/* One that merely closed the pipe is as good as dead. */
+	/* One that merely closed the socket is as good as dead. */
 	if (poll(&p, 1, 1000) == 0)
 		(void)rsm_pidfd_send_signal(l->pidfd, SIGKILL);
 	while (waitpid(l->pid, &status, 0) < 0 && errno == EINTR)
@@ -327,7 +331,7 @@ static int died(struct launch *l, struct rsm_error *err)
 			WEXITSTATUS(status));
 }
 
-/* Collect what arrives on the sync pipe until its end. Return: 1 at the end, 0 for more */
+/* Collect what arrives on the sync socket until its end. Return: 1 at the end, 0 for more */
 static int read_report(struct launch *l, struct rsm_buf *b, struct rsm_error *err)
 {
 	void *to = rsm_buf_reserve(b, 4096);
@@ -343,7 +347,17 @@ static int read_report(struct launch *l, struct rsm_buf *b, struct rsm_error *er
 	return n == 0;
 }
 
-static int wait_report(struct launch *l, struct rsm_buf *b, struct rsm_error *err)
+static bool is_ready(const struct rsm_buf *b)
+{
+	Runsm__VmReport *r = runsm__vm_report__unpack(NULL, b->len, (const uint8_t *)b->data);
+	bool ready = r && r->ready;
+
+	if (r)
+		runsm__vm_report__free_unpacked(r, NULL);
+	return ready;
+}
+
+static int wait_report(struct launch *l, bool ready, struct rsm_buf *b, struct rsm_error *err)
 {
 	struct pollfd p[] = {{.fd = l->sync, .events = POLLIN},
 			     {.fd = l->signals, .events = POLLIN}};
@@ -371,6 +385,8 @@ static int wait_report(struct launch *l, struct rsm_buf *b, struct rsm_error *er
 		ret = read_report(l, b, err);
 		if (ret != 0)
 			return ret < 0 ? ret : 0;
+		if (ready && is_ready(b))
+			return 0;
 	}
 }
 
@@ -412,11 +428,12 @@ static int judge(const Runsm__VmReport *r, struct rsm_error *err)
 	return -err->code;
 }
 
-static int take_report(struct launch *l, struct rsm_error *err)
+/* @ready: the report that asks for the hooks, after which another one comes */
+static int take_report(struct launch *l, bool ready, struct rsm_error *err)
 {
 	_cleanup_buf_ struct rsm_buf b = {0};
 	Runsm__VmReport *report;
-	int ret = wait_report(l, &b, err);
+	int ret = wait_report(l, ready, &b, err);
 
 	if (ret < 0)
 		return ret;
@@ -439,7 +456,7 @@ void launch_undo(struct ctr *c)
 		while (waitpid(c->state.pid, NULL, 0) < 0 && errno == EINTR)
 			;
 	}
-	if (ctr_remove(c, &ignored) < 0)
+	if (hooks_remove(c, &ignored) < 0)
 		rsm_log_warn("%s", ignored.message);
 }
 
@@ -462,6 +479,22 @@ int write_pid_file(const char *path, pid_t pid, struct rsm_error *err)
 	return ret < 0 ? rsm_fail_errno(err, ret, "write the pid file '%s'", path) : 0;
 }
 
+/* The VMM waits, with namespaces and nothing opened, until the hooks have run. */
+static int run_hooks(struct launch *l, struct rsm_error *err)
+{
+	const struct hooks_watch watch = {.signals = l->signals, .vmm = l->pidfd};
+	int ret;
+
+	if (!l->config->await_hooks)
+		return 0;
+	ret = take_report(l, true, err);
+	if (ret == 0)
+		ret = hooks_at_create(l->spec, l->c, &watch, err);
+	if (ret == 0 && send(l->sync, "g", 1, MSG_NOSIGNAL) != 1)
+		ret = rsm_fail_errno(err, errno, "let the VMM go on");
+	return ret;
+}
+
 /* With the state directory there: everything that must be undone by launch_undo(). */
 static int start_vmm(struct launch *l, struct rsm_error *err)
 {
@@ -475,7 +508,9 @@ static int start_vmm(struct launch *l, struct rsm_error *err)
 	if (ret == 0)
 		ret = ctr_save(l->c, err);
 	if (ret == 0)
-		ret = take_report(l, err);
+		ret = run_hooks(l, err);
+	if (ret == 0)
+		ret = take_report(l, false, err);
 	if (ret < 0)
 		return ret;
 	l->c->state.creating = false;

@@ -107,6 +107,37 @@ struct oci_device {
 	uint32_t major, minor, mode, uid, gid;
 };
 
+/* In the order of a container's life. */
+enum oci_hook_kind {
+	OCI_PRESTART,
+	OCI_CREATE_RUNTIME,
+	OCI_CREATE_CONTAINER,
+	OCI_START_CONTAINER,
+	OCI_POSTSTART,
+	OCI_POSTSTOP,
+	OCI_HOOK_KINDS,
+};
+
+#define OCI_HOOK_TIMEOUT_MAX 1000000 /* seconds */
+
+/**
+ * struct oci_hook - One hook
+ * @args:	argv; none given: the path alone
+ * @has_env:	environment given, be it empty; else the hook inherits one, as with runc
+ * @timeout:	seconds; 0: none
+ */
+struct oci_hook {
+	const char *path;
+	struct oci_strv args, env;
+	bool has_env;
+	uint32_t timeout;
+};
+
+struct oci_hook_list {
+	struct oci_hook *v;
+	size_t n;
+};
+
 /* A compiled filter: @len bytes of struct sock_filter. */
 struct oci_seccomp {
 	void *filter;
@@ -160,6 +191,7 @@ struct oci_spec {
 	struct oci_mount *mounts;
 	size_t n_mounts;
 	struct oci_linux linux_;
+	struct oci_hook_list hooks[OCI_HOOK_KINDS];
 	struct oci_pair *annotations;
 	size_t n_annotations;
 	struct rsm_buf warnings;
@@ -183,6 +215,13 @@ int oci_bundle_read(const char *bundle, char **ret, size_t *ret_len, struct rsm_
 int oci_spec_parse_process(const char *text, size_t len, struct oci_spec **ret,
 			   struct rsm_error *err);
 
+/* The annotations as they are written; NULL if there are none. */
+const struct rsm_json *oci_spec_annotations(const struct oci_spec *spec);
+
+/* Of a config.json that was accepted before, ->hooks alone. */
+int oci_spec_parse_hooks(const char *text, size_t len, struct oci_spec **ret,
+			 struct rsm_error *err);
+
 void oci_spec_free(struct oci_spec *spec);
 RSM_DEFINE_CLEANUP(struct oci_spec *, oci_spec_free, NULL);
 #define _cleanup_spec_ _cleanup_(oci_spec_freep)
@@ -198,6 +237,8 @@ int oci_cap_number(const char *name);
 const char *oci_cap_name(unsigned number);
 /* RLIMIT_* of "RLIMIT_…", or -1. */
 int oci_rlimit_number(const char *name);
+/* Name of an enum oci_hook_kind as config.json has it; NULL beyond the last. */
+const char *oci_hook_kind_name(size_t kind);
 /* The i-th mount option this parser knows, in alphabetical order; NULL beyond the last. */
 const char *oci_mount_option_name(size_t i);
 /* The same for seccomp actions and operators. */

@@ -132,6 +132,7 @@ int oci_take_gid_map(struct oci_parser *p, const struct rsm_json *v, void *to); 
 int oci_take_time_offsets(struct oci_parser *p, const struct rsm_json *v, void *to); /* oci_linux */
 int oci_take_process(struct oci_parser *p, const struct rsm_json *v, void *to);   /* oci_process */
 int oci_take_mounts(struct oci_parser *p, const struct rsm_json *v, void *to);    /* oci_spec */
+int oci_take_hooks(struct oci_parser *p, const struct rsm_json *v, void *to);     /* oci_hook_list[] */
 int oci_take_linux(struct oci_parser *p, const struct rsm_json *v, void *to);     /* oci_linux */
 int oci_take_resources(struct oci_parser *p, const struct rsm_json *v, void *to); /* oci_linux */
 int oci_take_seccomp(struct oci_parser *p, const struct rsm_json *v, void *to);   /* oci_seccomp */

@@ -57,20 +57,6 @@ static int take_annotations(struct oci_parser *p, const struct rsm_json *v, void
 	return oci_take_pairs(p, v, &spec->annotations, &spec->n_annotations);
 }
 
-static const struct oci_field hooks_fields[] = {
-	OCI_REFUSE("prestart", ARRAY, "hooks are not supported yet"),
-	OCI_REFUSE("createRuntime", ARRAY, "hooks are not supported yet"),
-	OCI_REFUSE("createContainer", ARRAY, "hooks are not supported yet"),
-	OCI_REFUSE("startContainer", ARRAY, "hooks are not supported yet"),
-	OCI_REFUSE("poststart", ARRAY, "hooks are not supported yet"),
-	OCI_REFUSE("poststop", ARRAY, "hooks are not supported yet"),
-};
-
-static int take_hooks(struct oci_parser *p, const struct rsm_json *v, void *to)
-{
-	return oci_take_object(p, v, hooks_fields, RSM_ARRAY_SIZE(hooks_fields), to);
-}
-
 static const struct oci_field spec_fields[] = {
 	OCI_FIELD("ociVersion", STRING, take_version, AT(oci_version)),
 	OCI_FIELD("process", OBJECT, oci_take_process, AT(process)),
@@ -78,7 +64,7 @@ static const struct oci_field spec_fields[] = {
 	OCI_FIELD("hostname", STRING, take_hostname, AT(hostname)),
 	OCI_FIELD("domainname", STRING, take_hostname, AT(domainname)),
 	OCI_FIELD("mounts", ARRAY, oci_take_mounts, 0),
-	OCI_FIELD("hooks", OBJECT, take_hooks, 0),
+	OCI_FIELD("hooks", OBJECT, oci_take_hooks, AT(hooks)),
 	OCI_FIELD("annotations", OBJECT, take_annotations, 0),
 	OCI_FIELD("linux", OBJECT, oci_take_linux, AT(linux_)),
 	OCI_REFUSE("vm", OBJECT, "the machine is chosen by runsm's own configuration"),
@@ -103,6 +89,16 @@ static int take_spec(struct oci_parser *p, const struct rsm_json *v)
 			return -EINVAL;
 	ret = oci_take_object(p, v, spec_fields, RSM_ARRAY_SIZE(spec_fields), p->spec);
 	return ret < 0 ? ret : oci_check_ids(p, p->spec);
+}
+
+static int take_hooks_alone(struct oci_parser *p, const struct rsm_json *v)
+{
+	const struct rsm_json *hooks = rsm_json_get(v, "hooks");
+
+	(void)oci_enter(p, "hooks");
+	return hooks && rsm_json_type(hooks) == RSM_JSON_OBJECT
+		       ? oci_take_hooks(p, hooks, p->spec->hooks)
+		       : 0;
 }
 
 static int take_process_alone(struct oci_parser *p, const struct rsm_json *v)
@@ -148,6 +144,17 @@ int oci_spec_parse_process(const char *text, size_t len, struct oci_spec **ret,
 			   struct rsm_error *err)
 {
 	return parse(text, len, take_process_alone, NULL, NULL, ret, err);
+}
+
+int oci_spec_parse_hooks(const char *text, size_t len, struct oci_spec **ret,
+			 struct rsm_error *err)
+{
+	return parse(text, len, take_hooks_alone, NULL, NULL, ret, err);
+}
+
+const struct rsm_json *oci_spec_annotations(const struct oci_spec *spec)
+{
+	return rsm_json_get(spec->tree, "annotations");
 }
 
 int oci_bundle_read(const char *bundle, char **ret, size_t *ret_len, struct rsm_error *err)

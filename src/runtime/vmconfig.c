@@ -3,6 +3,7 @@
 
 #include "base/io.h"
 #include "base/math.h"
+#include "runtime/hooks.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -225,6 +226,39 @@ static bool add_namespaces(struct arena *a, const struct oci_linux *l,
 	return c->uid_mappings && c->gid_mappings && c->monotonic && c->boottime;
 }
 
+/* Those that run inside, where init is process 1. */
+static bool add_hooks(struct arena *a, const struct vm_request *req,
+		      Runsm__CreateContainerRequest *c)
+{
+	const struct oci_spec *spec = req->spec;
+	const struct oci_hook_list *list = &spec->hooks[OCI_START_CONTAINER];
+	_cleanup_free_ char *state = NULL;
+
+	if (list->n == 0)
+		return true;
+	state = hooks_state(spec->oci_version, req->id, req->bundle, oci_spec_annotations(spec),
+			    CTR_CREATED, 1);
+	c->hook_state = state ? arena_strdup(a, state) : NULL;
+	c->start_hooks = arena_alloc(a, list->n, sizeof(*c->start_hooks));
+	for (size_t i = 0; c->start_hooks && i < list->n; i++) {
+		const struct oci_hook *oh = &list->v[i];
+		Runsm__Hook *h = arena_alloc(a, 1, sizeof(*h));
+
+		if (!h)
+			return false;
+		runsm__hook__init(h);
+		h->path = PB(oh->path);
+		h->n_args = oh->args.n;
+		h->args = (char **)oh->args.v;
+		h->n_env = oh->env.n;
+		h->env = (char **)oh->env.v;
+		h->has_env = oh->has_env;
+		h->timeout = oh->timeout;
+		c->start_hooks[c->n_start_hooks++] = h;
+	}
+	return c->hook_state && c->start_hooks;
+}
+
 static Runsm__CreateContainerRequest *container_message(struct arena *a,
 							const struct vm_request *req)
 {
@@ -248,7 +282,7 @@ static Runsm__CreateContainerRequest *container_message(struct arena *a,
 	c->pids_limit = l->pids_limit;
 	c->process = vmconfig_process(a, &spec->process, l, req->extra_fds);
 	return c->process && add_namespaces(a, l, c) && add_devices(a, l, c) &&
-			       add_sysctls(a, l, c)
+			       add_sysctls(a, l, c) && add_hooks(a, req, c)
 		       ? c
 		       : NULL;
 }
@@ -289,6 +323,7 @@ static int build(struct arena *a, const struct vm_request *req, Runsm__VmConfig 
 	config->extra_fds = req->extra_fds;
 	config->has_console_socket = req->console_socket;
 	config->fuse_trace = PB(s->fuse_trace);
+	config->await_hooks = hooks_any_at_create(spec);
 	return add_mounts(a, req, config, config->container, err);
 }
 

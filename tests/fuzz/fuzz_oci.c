@@ -48,6 +48,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		rsm_assert(!spec && err.code > 0 && err.message[0]);
 	oci_spec_free(spec);
 	spec = NULL;
+	(void)oci_spec_parse_hooks((const char *)data, size, &spec, &err);
+	oci_spec_free(spec);
+	spec = NULL;
 	if (oci_spec_parse_process((const char *)data, size, &spec, &err) == 0) {
 		struct arena arena = {0};
 		const struct oci_linux none = {0};

@@ -41,8 +41,16 @@ static void wrong_values_are_refused_and_the_path_is_named(void **state)
 		{TOP, "\"annotations\":{\"a\":1}", "annotations.a: expected a string"},
 		{TOP, "\"mounts\":{}", "mounts: expected an array, found an object"},
 		{TOP, "\"mounts\":[1]", "mounts[0]: expected an object, found a number"},
-		{TOP, "\"hooks\":{\"poststop\":[{\"path\":\"/x\"}]}",
-		 "hooks.poststop: hooks are not supported yet"},
+		{TOP, "\"hooks\":{\"poststop\":[{\"path\":\"x\"}]}",
+		 "hooks.poststop[0].path: 'x' is not an absolute path"},
+		{TOP, "\"hooks\":{\"prestart\":[{\"path\":\"/x\"},{\"args\":[\"/x\"]}]}",
+		 "hooks.prestart[1].path: is missing"},
+		{TOP, "\"hooks\":{\"poststart\":[{\"path\":\"/x\",\"timeout\":0}]}",
+		 "hooks.poststart[0].timeout: 0 is not between 1 and 1000000"},
+		{TOP, "\"hooks\":{\"poststart\":[{\"path\":\"/x\",\"timeout\":1000001}]}",
+		 "hooks.poststart[0].timeout: 1000001 is not between"},
+		{TOP, "\"hooks\":{\"createRuntime\":[{\"path\":\"/x\",\"env\":[null]}]}",
+		 "hooks.createRuntime[0].env[0]: expected a string"},
 		{TOP, "\"vm\":{\"kernel\":{\"path\":\"/k\"}}", "vm: "},
 		{TOP, "\"windows\":{\"layerFolders\":[\"x\"]}", "windows: "},
 		{PROCESS, "\"user\":{\"uid\":\"0\"}",
@@ -378,6 +386,38 @@ static void a_process_alone_is_parsed_as_exec_needs_it(void **state)
 	assert_string_equal(err.message, "process.user.uid: expected a number, found a boolean");
 }
 
+static void hooks_keep_their_order_arguments_and_environment(void **state)
+{
+	static const char members[] =
+		"\"hooks\":{\"poststop\":[{\"path\":\"/p0\"},"
+		"{\"path\":\"/p1\",\"args\":[\"a\",\"\"],\"env\":[],\"timeout\":7}],"
+		"\"startContainer\":[{\"path\":\"/s\",\"env\":[\"A=b\"]}]}";
+	static const char text[] = "{\"hooks\":{\"poststop\":[{\"path\":\"/p0\"}]},\"process\":1}";
+	struct oci_spec *spec = good(TOP, members);
+	const struct oci_hook_list *l = &spec->hooks[OCI_POSTSTOP];
+	struct rsm_error err = RSM_ERROR_INIT;
+
+	assert_int_equal(l->n, 2);
+	assert_string_equal(l->v[0].path, "/p0");
+	assert_int_equal(l->v[0].args.n, 0);
+	assert_false(l->v[0].has_env);
+	assert_int_equal(l->v[0].timeout, 0);
+	assert_string_equal(l->v[1].args.v[0], "a");
+	assert_string_equal(l->v[1].args.v[1], "");
+	assert_true(l->v[1].has_env);
+	assert_int_equal(l->v[1].env.n, 0);
+	assert_int_equal(l->v[1].timeout, 7);
+	assert_int_equal(spec->hooks[OCI_START_CONTAINER].n, 1);
+	assert_string_equal(spec->hooks[OCI_START_CONTAINER].v[0].env.v[0], "A=b");
+	for (int i = 0; i <= OCI_CREATE_CONTAINER; i++)
+		assert_int_equal(spec->hooks[i].n, 0);
+	oci_spec_free(spec);
+	/* of a copy that was accepted before, nothing else is looked at */
+	assert_int_equal(oci_spec_parse_hooks(text, strlen(text), &spec, &err), 0);
+	assert_int_equal(spec->hooks[OCI_POSTSTOP].n, 1);
+	oci_spec_free(spec);
+}
+
 static void documents_that_are_no_objects_are_refused(void **state)
 {
 	static const char *const texts[] = {"", "[]", "1", "null", "{", "{}", "\"x\""};
@@ -419,6 +459,7 @@ int main(void)
 		cmocka_unit_test(a_seccomp_profile_is_compiled_to_bpf),
 		cmocka_unit_test(the_default_spec_is_accepted_without_warnings),
 		cmocka_unit_test(a_process_alone_is_parsed_as_exec_needs_it),
+		cmocka_unit_test(hooks_keep_their_order_arguments_and_environment),
 		cmocka_unit_test(documents_that_are_no_objects_are_refused),
 		cmocka_unit_test(a_path_longer_than_its_buffer_is_cut_off),
 	};

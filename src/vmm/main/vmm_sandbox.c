@@ -370,15 +370,41 @@ static void creator_gone(void *cookie, int fd, uint32_t events)
 	sandbox_fail(cookie, &err);
 }
 
+/*
+ * The runtime runs the hooks of create: the namespaces they look at must be there, and nothing
+ * opened that they may change (mounts and files in the root file system, links of the network).
+ */
+static int await_hooks(struct sandbox *s, struct rsm_error *err)
+{
+	Runsm__VmReport ready = RUNSM__VM_REPORT__INIT;
+	uint8_t packed[16];
+	ssize_t n;
+	char go;
+
+	if (!s->config->await_hooks)
+		return 0;
+	ready.ok = ready.ready = true;
+	rsm_assert(runsm__vm_report__get_packed_size(&ready) <= sizeof(packed));
+	n = rsm_write_full(s->sync_fd, packed, runsm__vm_report__pack(&ready, packed));
+	if (n == 0)
+		n = rsm_read_full(s->sync_fd, &go, 1);
+	if (n < 0)
+		return rsm_fail_errno(err, (int)n, "wait for the hooks");
+	return n == 1 ? 0 : rsm_fail(err, EPIPE, "the command that creates the container is gone");
+}
+
 int sandbox_start(struct sandbox *s, struct rsm_error *err)
 {
-	int r;
+	int r = await_hooks(s, err);
+
+	if (r < 0)
+		return r;
 
 	if (!s->config->boot_timeout_ms)
 		s->config->boot_timeout_ms = DEFAULT_BOOT_MS;
 	r = rsm_loop_add(s->loop, s->sync_fd, 0, creator_gone, s, &s->sync_source);
 	if (r < 0)
-		return rsm_fail_errno(err, r, "watch the sync pipe");
+		return rsm_fail_errno(err, r, "watch the sync socket");
 	r = vmm_exports_open(s->config, &s->exports, &s->fs, err);
 	if (r < 0)
 		return r;

@@ -95,7 +95,7 @@ struct client {
  * struct sandbox - Everything of runsm-vmm
  * @paused_from: status that resume goes back to
  * @pausing:	a pause or resume is under way
- * @sync_fd:	where VmReport goes; -1 once it was written. Its reader going away before that ends
+ * @sync_fd:	where VmReport goes; -1 once it was written. Its other end going away before that ends
  *		the VM: whoever creates the container was killed
  * @keep_stderr: fd 2 stays what it was: whoever started us stays too
  * @failure:	why the VM failed; code 0: it has not
@@ -149,7 +149,7 @@ void sandbox_call_failed(struct sandbox *s, const struct rsm_error *err);
 /* Init has ended and was reported: end with its status. */
 void sandbox_end(struct sandbox *s);
 
-/* Write @ok or @err to the sync pipe, if that has not been done yet. */
+/* Write @ok or @err to the sync socket, if that has not been done yet. */
 void sandbox_report(struct sandbox *s, const struct rsm_error *err);
 
 /* Call a method of the agent's; -ENOTCONN while there is none. */
