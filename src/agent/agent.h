@@ -185,6 +185,8 @@ void process_stream_drained(struct process *p);
 
 /**
  * struct container - Named group of processes with one root
+ * @namespaces:	CLONE_NEW* it asked for
+ * @nodes:	directory of the device nodes that are mounted in its user namespace, or NULL
  * @processes:	init is the last of the list; NULL after a failed creation
  */
 struct container {
@@ -192,6 +194,8 @@ struct container {
 	struct agent *agent;
 	char *id;
 	int cgroup_fd;
+	uint64_t namespaces;
+	char *nodes;
 	struct process *processes;
 };
 
@@ -205,6 +209,18 @@ void container_free(struct container *c);
 void container_forget_ended(struct container *c);
 /* Reap every child that has ended. */
 void containers_reap(struct agent *a);
+
+/* ---- drivers.c */
+
+int drivers_check(const Runsm__CreateContainerRequest *request, struct rsm_error *err);
+
+/* ---- userns.c */
+
+struct setup;
+/* What only the agent may do to a child in a user namespace; then the child may go on. */
+int userns_prepare(struct process *p, const struct setup *s, struct rsm_error *err);
+/* What an ID of the container is called in the guest; false: nothing */
+bool userns_map(Runsm__IdMapping *const *map, size_t n, uint32_t id, uint32_t *ret);
 
 /* ---- rpc.c, ps.c */
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/agent.h"
+#include "agent/setup.h"
 
 #include "base/cleanup.h"
 
@@ -94,6 +95,9 @@ void container_free(struct container *c)
 	}
 	rsm_close(&c->cgroup_fd);
 	(void)cgroup_remove(c->agent, c->id);
+	if (c->nodes)
+		setup_remove_nodes(c->nodes);
+	free(c->nodes);
 	free(c->id);
 	free(c);
 }

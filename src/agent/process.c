@@ -272,7 +272,7 @@ static int clone_child(struct process *p, const struct setup *s)
 
 	if (s->request)
 		args.flags |= CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC |
-			      (s->request->namespaces & CLONE_NEWNET);
+			      (s->namespaces & (CLONE_NEWNET | CLONE_NEWUSER));
 	else if (setns(s->join, CLONE_NEWPID) < 0)
 		return -errno;
 	pid = syscall(SYS_clone3, &args, sizeof(args));
@@ -336,7 +336,10 @@ static void close_setup(struct setup *s)
 		rsm_close(&s->trees[i]);
 	for (size_t i = 0; i < s->nextra; i++)
 		rsm_close(&s->extra[i].fd);
+	for (size_t i = 0; i < s->nnodes; i++)
+		rsm_close(&s->nodes[i]);
 	rsm_close(&s->sync);
+	free(s->nodes);
 	free(s->trees);
 	free(s->extra);
 }
@@ -351,6 +354,8 @@ static int launch(struct process *p, struct setup *s, struct rsm_error *err)
 		ret = open_extra(a, s, err);
 	if (ret == 0 && s->request)
 		ret = open_trees(a, s, err);
+	if (ret == 0 && s->request && s->userns)
+		ret = setup_open_nodes(s, &p->container->nodes, err);
 	if (ret < 0)
 		return ret;
 	for (int i = 0; i < 3; i++)
@@ -371,6 +376,9 @@ static int launch(struct process *p, struct setup *s, struct rsm_error *err)
 	if (ret == 0)
 		setup_child(s);
 	p->pid = ret;
+	/* From here on a failure is reported when the child is reaped. */
+	if (s->userns && userns_prepare(p, s, &p->failure) < 0)
+		give_up(p);
 	return 0;
 }
 
@@ -407,12 +415,15 @@ int process_new(struct container *c, const char *exec_id,
 			  .staging = c->agent->staging,
 			  .sync = -1,
 			  .join = request ? -1 : container_init(c)->pidfd,
+			  .namespaces = request ? request->namespaces : c->namespaces,
 			  .die_with_parent = c->agent->test};
 	struct process *p = allocate(c, exec_id);
 	int ret;
 
 	if (!p)
 		return rsm_fail_errno(err, ENOMEM, "make a process");
+	s.userns = (s.namespaces & CLONE_NEWUSER) != 0;
+	c->namespaces = s.namespaces;
 	p->oom_kills_before = cgroup_oom_kills(c->cgroup_fd);
 	ret = launch(p, &s, err);
 	close_setup(&s);

@@ -6,7 +6,6 @@
 #include "base/proc.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <signal.h>
 #include <string.h>
 
@@ -69,8 +68,8 @@ static void create(void *cookie, struct ttrpc_call *call, const ProtobufCMessage
 
 	if (ret == 0)
 		ret = check_paths(r, &err);
-	if (ret == 0 && r->namespaces & CLONE_NEWUSER)
-		ret = rsm_fail(&err, EINVAL, "user namespaces are not supported");
+	if (ret == 0)
+		ret = drivers_check(r, &err);
 	if (ret == 0)
 		ret = container_new(cookie, r->id, r->pids_limit, &c, &err);
 	if (ret == 0)

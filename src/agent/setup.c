@@ -65,7 +65,7 @@ static int close_others(int *kept, size_t n)
  */
 static int place_fds(struct setup *s)
 {
-	_cleanup_free_ int *kept = calloc(s->ntrees + 2 * s->nextra + 5, sizeof(int));
+	_cleanup_free_ int *kept = calloc(s->ntrees + s->nnodes + 2 * s->nextra + 5, sizeof(int));
 	int min = LOWEST_OWN_FD, null;
 	size_t n = 0;
 	bool ok;
@@ -86,6 +86,8 @@ static int place_fds(struct setup *s)
 	ok = lift(&s->sync, min, kept, &n) && lift(&s->join, min, kept, &n);
 	for (size_t i = 0; ok && i < s->ntrees; i++)
 		ok = lift(&s->trees[i], min, kept, &n);
+	for (size_t i = 0; ok && i < s->nnodes; i++)
+		ok = lift(&s->nodes[i], min, kept, &n);
 	for (size_t i = 0; ok && i < s->nextra; i++)
 		ok = lift(&s->extra[i].fd, min, kept, &n);
 	/* Those of the agent are never 0, 1 or 2: it opened them on its console first. */
@@ -182,14 +184,20 @@ static int make_container(const struct setup *s, int *ret_master, struct rsm_err
 	ret = r->namespaces & CLONE_NEWNET ? loopback_up(err) : 0;
 	if (ret == 0)
 		ret = set_names_and_sysctls(r, err);
+	if (ret == 0 && !s->userns)
+		ret = setup_oom_score_adj(0, s->process, err);
 	if (ret == 0)
-		ret = setup_oom_score_adj(s->process, err);
+		ret = setup_timens(r, err);
+	if (ret == 0)
+		ret = setup_userns_mounts(s, err);
 	if (ret == 0)
 		ret = setup_root_enter(s, err);
 	if (ret == 0)
+		ret = setup_userns_root(s, err);
+	if (ret == 0)
 		ret = setup_mounts(s, err);
 	if (ret == 0)
-		ret = setup_dev(r, err);
+		ret = setup_dev(s, err);
 	if (ret == 0 && s->process->terminal) {
 		ret = setup_terminal(s->process, true, err);
 		*ret_master = ret;
@@ -204,15 +212,19 @@ static int make_container(const struct setup *s, int *ret_master, struct rsm_err
 
 static int join_container(const struct setup *s, int *ret_master, struct rsm_error *err)
 {
+	uint64_t flags = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWCGROUP |
+			 (s->namespaces & (CLONE_NEWUSER | CLONE_NEWTIME));
 	int ret = setup_cpus(&s->process->exec_cpus_initial, "process.execCPUAffinity.initial", err);
 
-	if (ret == 0)
-		ret = setup_oom_score_adj(s->process, err);
+	if (ret == 0 && !s->userns)
+		ret = setup_oom_score_adj(0, s->process, err);
 	if (ret < 0)
 		return ret;
-	if (setns(s->join,
-		  CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWCGROUP) < 0)
+	if (setns(s->join, (int)flags) < 0)
 		return rsm_fail_errno(err, errno, "join the container's namespaces");
+	ret = setup_userns_root(s, err);
+	if (ret < 0)
+		return ret;
 	setup_reopen_null();
 	if (!s->process->terminal)
 		return 0;
@@ -235,7 +247,7 @@ _Noreturn static void execute(const struct setup *s, int master)
 	if (!s->request && setup_cpus(&s->process->exec_cpus_final,
 				      "process.execCPUAffinity.final", &err) < 0)
 		failed(s, &err);
-	if (setup_become(s->process, &err) < 0)
+	if (setup_become(s, &err) < 0)
 		failed(s, &err);
 	path = setup_find_program(s->process, &err);
 	if (!path)
@@ -270,7 +282,10 @@ void setup_child(struct setup *s)
 		(void)rsm_fail_errno(&err, ret, "give the process its fds");
 		failed(s, &err);
 	}
-	ret = s->request ? make_container(s, &master, &err) : join_container(s, &master, &err);
+	ret = setup_userns_wait(s, &err);
+	if (ret == 0)
+		ret = s->request ? make_container(s, &master, &err)
+				 : join_container(s, &master, &err);
 	if (ret < 0)
 		failed(s, &err);
 	execute(s, master);

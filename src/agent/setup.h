@@ -39,7 +39,10 @@ struct setup_extra {
  * @request:	of init; NULL for exec
  * @trees:	detached mounts: the root, then one per element of request->mounts (-1: not a bind)
  * @stdio:	fds to become 0, 1, 2; -1: /dev/null, or all three the terminal
+ * @nodes:	device nodes to mount, in a user namespace: it may make none (setup_dev.c)
  * @join:	exec: pidfd of the container's init
+ * @namespaces:	CLONE_NEW* that the container asked for
+ * @userns:	the child is in a user namespace, or will be
  */
 struct setup {
 	const Runsm__CreateContainerRequest *request;
@@ -51,7 +54,11 @@ struct setup {
 	int stdio[3];
 	struct setup_extra *extra;
 	size_t nextra;
+	int *nodes;
+	size_t nnodes;
 	int join;
+	uint64_t namespaces;
+	bool userns;
 	bool die_with_parent;
 };
 
@@ -63,9 +70,16 @@ _Noreturn void setup_child(struct setup *s);
 /* Detached copy of an export's tree with the flags of @m, NULL being the root's; Return: mount fd or
  * -errno */
 int setup_open_tree(int exports_fd, const char *name, const Runsm__Mount *m, struct rsm_error *err);
+/* MS_* of one mount by its fd; 0 or -errno */
+int setup_mount_flags(int fd, uint64_t ms_flags);
 int setup_root_enter(const struct setup *s, struct rsm_error *err);
 int setup_mounts(const struct setup *s, struct rsm_error *err);
 int setup_root_finish(const struct setup *s, struct rsm_error *err);
+
+/* ---- setup_copyup.c */
+
+/* Copy a directory, which now is below the tmpfs at @destination, into that; 0 or -errno */
+int setup_copy_up(int from, const char *destination);
 
 /* ---- setup_path.c: paths of the container, from inside its root */
 
@@ -78,13 +92,27 @@ int setup_mkdir_p(const char *path, mode_t mode);
 
 /* ---- setup_dev.c */
 
-int setup_dev(const Runsm__CreateContainerRequest *request, struct rsm_error *err);
+/* By the agent, for a user namespace: fill @s->nodes, which the child will mount.
+ * @ret_dir: where they are, malloc'ed, also after a failure unless NULL */
+int setup_open_nodes(struct setup *s, char **ret_dir, struct rsm_error *err);
+void setup_remove_nodes(const char *dir);
+int setup_dev(const struct setup *s, struct rsm_error *err);
 /* Those of stdin, stdout, stderr that are the guest's /dev/null become the container's: what
  * /proc/self/fd shows should be there to open. Left as they are if the container has none. */
 void setup_reopen_null(void);
 /* New terminal of the container's devpts as stdin, stdout, stderr and controlling terminal;
  * @console: and as /dev/console. Return: master or -errno */
 int setup_terminal(const Runsm__Process *process, bool console, struct rsm_error *err);
+
+/* ---- setup_userns.c: what is needed only in a user namespace, and time namespaces */
+
+/* Until the agent has done its part. */
+int setup_userns_wait(const struct setup *s, struct rsm_error *err);
+int setup_userns_root(const struct setup *s, struct rsm_error *err);
+/* proc and sysfs, which the kernel gives to such a namespace only while it sees others of them: they
+ * go into @s->trees before the root is changed. */
+int setup_userns_mounts(const struct setup *s, struct rsm_error *err);
+int setup_timens(const Runsm__CreateContainerRequest *request, struct rsm_error *err);
 
 /* ---- setup_sched.c */
 
@@ -102,9 +130,9 @@ int setup_start_hooks(const Runsm__CreateContainerRequest *r, char **env, struct
 /* ---- setup_process.c */
 
 /* User, rights, limits, directory. */
-int setup_become(const Runsm__Process *process, struct rsm_error *err);
-/* -1000 … 1000, through the /proc at hand */
-int setup_oom_score_adj(const Runsm__Process *process, struct rsm_error *err);
+int setup_become(const struct setup *s, struct rsm_error *err);
+/* -1000 … 1000, through the /proc at hand; @pid: 0 is the caller */
+int setup_oom_score_adj(pid_t pid, const Runsm__Process *process, struct rsm_error *err);
 int setup_late_seccomp(const Runsm__Process *process, struct rsm_error *err);
 char *setup_find_program(const Runsm__Process *process, struct rsm_error *err);
 char **setup_environment(const Runsm__Process *process);

@@ -2,6 +2,7 @@
 /* /dev of a container (runtime-spec config-linux.md, "Default Devices") and its terminals. */
 #include "agent/setup.h"
 
+#include "agent/agent.h"
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/math.h"
@@ -44,19 +45,67 @@ static bool has_own_dev(const Runsm__CreateContainerRequest *r)
 	return false;
 }
 
-static int make_node(const char *path, mode_t mode, dev_t dev, uid_t uid, gid_t gid)
+/**
+ * struct node - A device of the container
+ * @listed:	by config.json, so whatever is missing above it is made
+ */
+struct node {
+	const char *path;
+	mode_t mode;
+	dev_t dev;
+	uid_t uid;
+	gid_t gid;
+	bool listed;
+};
+
+static bool is_listed(const Runsm__CreateContainerRequest *r, const char *path)
 {
-	if (mknod(path, mode, dev) < 0)
+	for (size_t i = 0; i < r->n_devices; i++)
+		if (strcmp(r->devices[i]->path, path) == 0)
+			return true;
+	return false;
+}
+
+/* Node @i of the container: what config.json lists, then the default ones that it does not. */
+static bool get_node(const Runsm__CreateContainerRequest *r, size_t i, struct node *n)
+{
+	if (i < r->n_devices) {
+		const Runsm__Device *d = r->devices[i];
+
+		*n = (struct node){.path = d->path,
+				   .mode = d->type | (d->mode & 07777),
+				   .dev = makedev(d->major, d->minor),
+				   .uid = d->uid,
+				   .gid = d->gid,
+				   .listed = true};
+		return true;
+	}
+	i -= r->n_devices;
+	for (size_t k = 0; k < RSM_ARRAY_SIZE(default_devices); k++) {
+		if (is_listed(r, default_devices[k].path) || i-- > 0)
+			continue;
+		*n = (struct node){.path = default_devices[k].path,
+				   .mode = S_IFCHR | 0666,
+				   .dev = makedev(default_devices[k].major,
+						  default_devices[k].minor)};
+		return true;
+	}
+	return false;
+}
+
+static int make_node(const struct node *n)
+{
+	if (mknod(n->path, n->mode, n->dev) < 0)
 		return errno == EEXIST ? 0 : -errno;
-	if ((uid || gid) && chown(path, uid, gid) < 0)
+	if ((n->uid || n->gid) && chown(n->path, n->uid, n->gid) < 0)
 		return -errno;
 	return 0;
 }
 
-static int make_device(const Runsm__Device *d)
+static int make_parent(const char *path)
 {
 	char parent[PATH_MAX], *slash;
-	int ret = rsm_format(parent, sizeof(parent), "%s", d->path);
+	int ret = rsm_format(parent, sizeof(parent), "%s", path);
 
 	if (ret < 0)
 		return ret;
@@ -64,11 +113,74 @@ static int make_device(const Runsm__Device *d)
 	if (!slash)
 		return -EINVAL;
 	*slash = '\0';
-	ret = parent[0] ? setup_mkdir_p(parent, 0755) : 0;
+	return parent[0] ? setup_mkdir_p(parent, 0755) : 0;
+}
+
+/* A user namespace's root makes no devices: each is mounted, as a file. */
+static int mount_node(const struct node *n, int tree)
+{
+	_cleanup_close_ int at = setup_path_make(n->path, true);
+
+	if (at < 0)
+		return at;
+	return move_mount(tree, "", at, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0
+		       ? -errno
+		       : 0;
+}
+
+static int open_node(const Runsm__CreateContainerRequest *r, const char *dir, size_t i,
+		     const struct node *n)
+{
+	struct node tmp = *n;
+	char path[PATH_MAX];
+	int ret = rsm_format(path, sizeof(path), "%s/%zu", dir, i), fd;
+
 	if (ret < 0)
 		return ret;
-	return make_node(d->path, d->type | (d->mode & 07777), makedev(d->major, d->minor), d->uid,
-			 d->gid);
+	if (!userns_map(r->uid_mappings, r->n_uid_mappings, n->uid, &tmp.uid) ||
+	    !userns_map(r->gid_mappings, r->n_gid_mappings, n->gid, &tmp.gid))
+		return -EINVAL;
+	tmp.path = path;
+	ret = make_node(&tmp);
+	if (ret < 0)
+		return ret;
+	if (chmod(path, n->mode & 07777) < 0) /* the agent has a umask */
+		return -errno;
+	fd = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+/* What is unlinked cannot be mounted, so they stay there as long as the container. */
+int setup_open_nodes(struct setup *s, char **ret_dir, struct rsm_error *err)
+{
+	const Runsm__CreateContainerRequest *r = s->request;
+	struct node n;
+
+	s->nodes = calloc(r->n_devices + RSM_ARRAY_SIZE(default_devices), sizeof(int));
+	if (!s->nodes || asprintf(ret_dir, "%s-nodes-XXXXXX", s->staging) < 0) {
+		*ret_dir = NULL;
+		return rsm_fail_errno(err, ENOMEM, "prepare the devices");
+	}
+	if (!mkdtemp(*ret_dir))
+		return rsm_fail_errno(err, errno, "make '%s'", *ret_dir);
+	for (size_t i = 0; get_node(r, i, &n); i++) {
+		int fd = open_node(r, *ret_dir, i, &n);
+
+		if (fd < 0)
+			return rsm_fail_errno(err, fd, "prepare device '%s'", n.path);
+		s->nodes[s->nnodes++] = fd;
+	}
+	return 0;
+}
+
+void setup_remove_nodes(const char *dir)
+{
+	char path[PATH_MAX];
+
+	for (size_t i = 0; rsm_format(path, sizeof(path), "%s/%zu", dir, i) == 0; i++)
+		if (unlink(path) < 0)
+			break;
+	(void)rmdir(dir);
 }
 
 static int make_link(const char *target, const char *path)
@@ -89,8 +201,10 @@ static int make_links(struct rsm_error *err)
 	return ret < 0 ? rsm_fail_errno(err, ret, "make the links of /dev") : 0;
 }
 
-int setup_dev(const Runsm__CreateContainerRequest *r, struct rsm_error *err)
+int setup_dev(const struct setup *s, struct rsm_error *err)
 {
+	const Runsm__CreateContainerRequest *r = s->request;
+	struct node n;
 	int ret;
 
 	if (has_own_dev(r))
@@ -98,17 +212,12 @@ int setup_dev(const Runsm__CreateContainerRequest *r, struct rsm_error *err)
 	ret = setup_mkdir_p("/dev", 0755);
 	if (ret < 0)
 		return rsm_fail_errno(err, ret, "make /dev");
-	for (size_t i = 0; i < r->n_devices; i++) {
-		ret = make_device(r->devices[i]);
+	for (size_t i = 0; get_node(r, i, &n); i++) {
+		ret = n.listed ? make_parent(n.path) : 0;
+		if (ret == 0)
+			ret = s->userns ? mount_node(&n, s->nodes[i]) : make_node(&n);
 		if (ret < 0)
-			return rsm_fail_errno(err, ret, "make device '%s'", r->devices[i]->path);
-	}
-	for (size_t i = 0; i < RSM_ARRAY_SIZE(default_devices); i++) {
-		ret = make_node(default_devices[i].path, S_IFCHR | 0666,
-				makedev(default_devices[i].major, default_devices[i].minor), 0, 0);
-		if (ret < 0)
-			return rsm_fail_errno(err, ret, "make device '%s'",
-					      default_devices[i].path);
+			return rsm_fail_errno(err, ret, "make device '%s'", n.path);
 	}
 	return make_links(err);
 }

@@ -32,16 +32,18 @@
 
 /* ---------------------------------------------------------------- limits */
 
-int setup_oom_score_adj(const Runsm__Process *process, struct rsm_error *err)
+int setup_oom_score_adj(pid_t pid, const Runsm__Process *process, struct rsm_error *err)
 {
+	char text[16], path[64] = "/proc/self/oom_score_adj";
 	_cleanup_close_ int fd = -1;
-	char text[16];
 	int ret;
 
 	if (!process->has_oom_score_adj)
 		return 0;
 	(void)rsm_format(text, sizeof(text), "%d", process->oom_score_adj);
-	fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	if (pid)
+		(void)rsm_format(path, sizeof(path), "/proc/%d/oom_score_adj", (int)pid);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
 	ret = fd < 0 ? -errno : rsm_write_full(fd, text, strlen(text));
 	return ret < 0 ? rsm_fail_errno(err, ret, "set oomScoreAdj to %s", text) : 0;
 }
@@ -185,8 +187,9 @@ static int enter_directory(const char *cwd, struct rsm_error *err)
 	return 0;
 }
 
-int setup_become(const Runsm__Process *process, struct rsm_error *err)
+int setup_become(const struct setup *s, struct rsm_error *err)
 {
+	const Runsm__Process *process = s->process;
 	const Runsm__Capabilities no_caps = RUNSM__CAPABILITIES__INIT;
 	const Runsm__User root = RUNSM__USER__INIT;
 	const Runsm__User *user = process->user ? process->user : &root;
@@ -197,7 +200,7 @@ int setup_become(const Runsm__Process *process, struct rsm_error *err)
 	struct rsm_error first = RSM_ERROR_INIT;
 	int ret, entered;
 
-	ret = setup_scheduling(0, process, err);
+	ret = s->userns ? 0 : setup_scheduling(0, process, err);
 	if (ret == 0)
 		ret = setup_personality(process, err);
 	if (ret == 0)

@@ -50,6 +50,11 @@ static int set_flags(int fd, const char *path, uint64_t ms_flags, uint64_t propa
 	return mount_setattr(fd, path, at, &attr, sizeof(attr)) < 0 ? -errno : 0;
 }
 
+int setup_mount_flags(int fd, uint64_t ms_flags)
+{
+	return set_flags(fd, "", ms_flags, 0);
+}
+
 /* rro and the like: the mounts below are changed too. */
 static int set_recursive(int fd, uint64_t set, uint64_t clear)
 {
@@ -130,8 +135,8 @@ static int mount_new(const Runsm__Mount *m, struct rsm_error *err)
 	const char *type = strcmp(m->type, "cgroup") == 0 ? "cgroup2" : m->type, *data = m->data;
 	/* A read-only tmpfs is written to until the mount points below it are made. */
 	unsigned long flags = m->flags & ~(uint64_t)(MS_REC | MS_BIND);
-	_cleanup_close_ int at = -1;
-	char buf[4096];
+	_cleanup_close_ int at = -1, below = -1;
+	char buf[4096 + 16];
 	size_t i = 0;
 	int ret;
 
@@ -151,9 +156,41 @@ static int mount_new(const Runsm__Mount *m, struct rsm_error *err)
 		at = setup_path_make(m->destination, false);
 	if (at < 0)
 		return rsm_fail_errno(err, at, "make the mount point");
+	if (m->copy_up) {
+		below = openat(at, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (below < 0)
+			return rsm_fail_errno(err, errno, "open what is to be copied");
+	}
 	if (fchdir(at) < 0 || mount(m->source[0] ? m->source : type, ".", type, flags, data) < 0)
 		return rsm_fail_errno(err, errno, "mount %s with flags 0x%lx and options '%s'",
 				      type, flags, data);
+	ret = m->copy_up ? setup_copy_up(below, m->destination) : 0;
+	return ret < 0 ? rsm_fail_errno(err, ret, "copy what is below it") : 0;
+}
+
+/* With "bind" the one mount gets these flags and no others, as remounting has it; without, its file
+ * system gets the options. */
+static int remount(const Runsm__Mount *m, struct rsm_error *err)
+{
+	_cleanup_close_ int at = setup_path_open(m->destination);
+	struct mount_attr attr = {.attr_clr = MOUNT_ATTR__ATIME};
+
+	if (at < 0)
+		return rsm_fail_errno(err, at, "find what is to be remounted");
+	if (!(m->flags & MS_BIND)) {
+		if (fchdir(at) < 0 ||
+		    mount(m->source, ".", NULL, m->flags & ~(uint64_t)MS_REC, m->data) < 0)
+			return rsm_fail_errno(err, errno, "remount with options '%s'", m->data);
+		return 0;
+	}
+	for (size_t i = 0; i < RSM_ARRAY_SIZE(attr_flags); i++) {
+		if (m->flags & attr_flags[i].ms)
+			attr.attr_set |= attr_flags[i].attr;
+		else
+			attr.attr_clr |= attr_flags[i].attr;
+	}
+	if (mount_setattr(at, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
+		return rsm_fail_errno(err, errno, "remount");
 	return 0;
 }
 
@@ -190,9 +227,13 @@ int setup_mounts(const struct setup *s, struct rsm_error *err)
 	for (size_t i = 0; i < r->n_mounts; i++) {
 		const Runsm__Mount *m = r->mounts[i];
 		int tree = s->trees[i + 1];
-		int ret = tree >= 0 ? mount_tree(m, tree, err) : mount_new(m, err);
+		int ret;
 
-		if (ret == 0 && tree < 0)
+		if (strcmp(m->type, "remount") == 0)
+			ret = remount(m, err);
+		else
+			ret = tree >= 0 ? mount_tree(m, tree, err) : mount_new(m, err);
+		if (ret == 0 && strcmp(m->type, "bind") != 0)
 			ret = set_attributes(m, err);
 		if (ret == 0)
 			ret = set_propagation(m, err);

@@ -9,13 +9,32 @@
 
 /* ---- devices */
 
-/* Character devices that mean the same in the guest as on the host: the kernel's own. */
+#define ANY_MINOR UINT32_MAX
+
+/*
+ * Devices that mean the same in the guest as on the host: the kernel's own. What stands for a piece
+ * of hardware, or a driver that would reach the host's, is not among them. Whether the guest's
+ * kernel has the driver is for the agent to say.
+ */
 static const struct {
-	uint32_t major, minor;
+	uint32_t type, major, minor;
 } guest_devices[] = {
-	{1, 3},    {1, 5},    {1, 7}, {1, 8}, {1, 9}, /* null zero full random urandom */
-	{5, 0},    {5, 1},    {5, 2},                 /* tty console ptmx */
-	{10, 200}, {10, 229},                         /* net/tun fuse */
+	{S_IFCHR, 1, 3},           /* null */
+	{S_IFCHR, 1, 5},           /* zero */
+	{S_IFCHR, 1, 7},           /* full */
+	{S_IFCHR, 1, 8},           /* random */
+	{S_IFCHR, 1, 9},           /* urandom */
+	{S_IFCHR, 1, 11},          /* kmsg */
+	{S_IFCHR, 5, 0},           /* tty */
+	{S_IFCHR, 5, 1},           /* console */
+	{S_IFCHR, 5, 2},           /* ptmx */
+	{S_IFCHR, 10, 200},        /* net/tun */
+	{S_IFCHR, 10, 203},        /* cuse */
+	{S_IFCHR, 10, 229},        /* fuse */
+	{S_IFCHR, 10, 235},        /* autofs */
+	{S_IFCHR, 10, 237},        /* loop-control */
+	{S_IFBLK, 1, ANY_MINOR},   /* ram0 and so on */
+	{S_IFBLK, 7, ANY_MINOR},   /* loop0 and so on */
 };
 
 static int take_device_type(struct oci_parser *p, const struct rsm_json *v, void *to)
@@ -28,8 +47,7 @@ static int take_device_type(struct oci_parser *p, const struct rsm_json *v, void
 	else if (strcmp(type, "p") == 0)
 		*mode = S_IFIFO;
 	else if (strcmp(type, "b") == 0)
-		return oci_fail(p, EOPNOTSUPP,
-				"block devices of the host cannot be given to a VM yet");
+		*mode = S_IFBLK;
 	else
 		return oci_fail(p, EINVAL, "'%s' is none of c, u, p, b", type);
 	return 0;
@@ -50,7 +68,8 @@ static const struct oci_field device_fields[] = {
 static bool known_in_guest(const struct oci_device *d)
 {
 	for (size_t i = 0; i < RSM_ARRAY_SIZE(guest_devices); i++)
-		if (d->major == guest_devices[i].major && d->minor == guest_devices[i].minor)
+		if (d->type == guest_devices[i].type && d->major == guest_devices[i].major &&
+		    (d->minor == guest_devices[i].minor || guest_devices[i].minor == ANY_MINOR))
 			return true;
 	return false;
 }
@@ -67,10 +86,11 @@ static int take_device(struct oci_parser *p, const struct rsm_json *v, void *to)
 	d->mode &= 07777; /* Docker gives the file type too */
 	if (!oci_require(p, v, "type") || !oci_require(p, v, "path"))
 		return -EINVAL;
-	if (d->type == S_IFCHR && !known_in_guest(d))
+	if (d->type != S_IFIFO && !known_in_guest(d))
 		return oci_fail(p, EOPNOTSUPP,
-				"%s (%u:%u): devices of the host cannot be given to a VM yet",
-				d->path, d->major, d->minor);
+				"%.100s (%c %u:%u): a device of the host, which the VM does not "
+				"have",
+				d->path, d->type == S_IFBLK ? 'b' : 'c', d->major, d->minor);
 	return 0;
 }
 

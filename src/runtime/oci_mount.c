@@ -82,7 +82,7 @@ static const struct option options[] = {
 	CLEARS_ALL("rdev", MOUNT_ATTR_NODEV),
 	CLEARS_ALL("rdiratime", MOUNT_ATTR_NODIRATIME),
 	SETS("relatime", MS_RELATIME),
-	REFUSED("remount", "not supported yet"),
+	SETS("remount", MS_REMOUNT),
 	CLEARS_ALL("rexec", MOUNT_ATTR_NOEXEC),
 	REFUSED("ridmap", NO_IDMAP),
 	{"rnoatime", .rec_set = MOUNT_ATTR_NOATIME, .rec_clr = ATIME},
@@ -112,7 +112,7 @@ static const struct option options[] = {
 	CLEARS("suid", MS_NOSUID),
 	CLEARS("symfollow", MS_NOSYMFOLLOW),
 	SETS("sync", MS_SYNCHRONOUS),
-	REFUSED("tmpcopyup", "not supported yet"),
+	{"tmpcopyup", .copy_up = true},
 	SPREADS("unbindable", MS_UNBINDABLE),
 };
 

@@ -52,9 +52,6 @@ static int add_namespace(struct oci_parser *p, const struct namespace *ns, uint6
 					"an existing %s namespace ('%s') cannot be joined: %s",
 					ns->type, ns->path, namespaces[i].no_path);
 		}
-		if (namespaces[i].flag & (CLONE_NEWUSER | CLONE_NEWTIME))
-			return oci_fail(p, EOPNOTSUPP, "%s namespaces are not supported yet",
-					ns->type);
 		if (*set & namespaces[i].flag)
 			return oci_fail(p, EINVAL, "namespace '%s' twice", ns->type);
 		*set |= namespaces[i].flag;
