@@ -244,5 +244,17 @@ const char *oci_mount_option_name(size_t i);
 /* The same for seccomp actions and operators. */
 const char *oci_seccomp_action_name(size_t i);
 const char *oci_seccomp_operator_name(size_t i);
+const char *oci_seccomp_arch_name(size_t i);
+const char *oci_seccomp_flag_name(size_t i);
+/* The i-th type of namespace this parser knows, taken or not; NULL beyond the last. */
+const char *oci_namespace_name(size_t i);
+
+/* ---- oci_accepts.c: is it taken, by a parser asked on the spot? */
+
+bool oci_accepts_namespace(const char *type);
+/* Members of linux, begun by a comma. */
+bool oci_accepts_linux(const char *members);
+/* Members of an element of mounts. */
+bool oci_accepts_mount(const char *members);
 
 #endif

@@ -88,6 +88,11 @@ int oci_take_namespaces(struct oci_parser *p, const struct rsm_json *v, void *to
 	return ret;
 }
 
+const char *oci_namespace_name(size_t i)
+{
+	return i < RSM_ARRAY_SIZE(namespaces) ? namespaces[i].name : NULL;
+}
+
 /* ---- uidMappings and gidMappings */
 
 #define AT(member) offsetof(struct oci_idmap, member)

@@ -124,6 +124,16 @@ const char *oci_seccomp_operator_name(size_t i)
 	return i < RSM_ARRAY_SIZE(operators) ? operators[i].name : NULL;
 }
 
+const char *oci_seccomp_arch_name(size_t i)
+{
+	return i < RSM_ARRAY_SIZE(architectures) ? architectures[i].name : NULL;
+}
+
+const char *oci_seccomp_flag_name(size_t i)
+{
+	return i < RSM_ARRAY_SIZE(flags) ? flags[i].name : NULL;
+}
+
 /* ---- taking it apart */
 
 static int take_op(struct oci_parser *p, const struct rsm_json *v, void *to)
