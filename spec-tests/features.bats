@@ -21,7 +21,7 @@ load helpers
 	local opt
 	cfg '.mounts += [{destination: "/t", type: "tmpfs", source: "t", options: $o}]' \
 		--argjson o "$(rt features | jq '[.mountOptions[] | select(
-			IN("bind", "rbind", "mand", "nomand", "copy-up", "tmpcopyup", "rro", "rrw", "idmap", "ridmap") | not)]')"
+			IN("remount", "bind", "rbind", "mand", "nomand", "copy-up", "tmpcopyup", "rro", "rrw", "idmap", "ridmap") | not)]')"
 	args true
 	ctr_run 0
 }

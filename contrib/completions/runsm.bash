@@ -59,7 +59,7 @@ _runsm() {
 		mapfile -t COMPREPLY < <(compgen -W "$(_runsm_commands "$runsm")" -- "$cur")
 	elif [ "$verb" = guest ]; then
 		mapfile -t COMPREPLY < <(compgen -W 'build info' -- "$cur")
-	elif [[ $verb =~ ^(delete|exec|kill|pause|ps|resume|start|state)$ ]]; then
+	elif [[ $verb =~ ^(delete|events|exec|kill|pause|ps|resume|start|state|update)$ ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$("$runsm" "${root[@]}" list -q 2>/dev/null)" -- "$cur")
 	fi
 }

@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 struct spec_opts {
 	const char *bundle;
@@ -18,7 +19,7 @@ static const struct cmd_opt opts[] = {
 	{"bundle", 'b', CMD_STRING, offsetof(struct spec_opts, bundle),
 	 "path to the root of the bundle directory"},
 	{"rootless", 0, CMD_FLAG, offsetof(struct spec_opts, rootless),
-	 "refused: rootless specs need user namespaces"},
+	 "for a container in a user namespace, whose root is the caller"},
 };
 
 static int run(const struct cmd_env *env, const void *o, int argc, char **argv,
@@ -26,12 +27,15 @@ static int run(const struct cmd_env *env, const void *o, int argc, char **argv,
 {
 	const struct spec_opts *so = o;
 	const char *bundle = so->bundle ? so->bundle : ".", *text = oci_default_spec();
+	char rootless[OCI_ROOTLESS_SPEC_MAX];
 	_cleanup_close_ int dir = -1, fd = -1;
 	int ret;
 
-	if (so->rootless)
-		return rsm_fail(err, EOPNOTSUPP,
-				"--rootless: user namespaces are not supported yet");
+	if (so->rootless) {
+		rsm_assert(oci_rootless_spec(rootless, sizeof(rootless), geteuid(), getegid()) ==
+			   0);
+		text = rootless;
+	}
 	dir = open(bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		return rsm_fail_errno(err, errno, "bundle '%s'", bundle);

@@ -228,6 +228,10 @@ RSM_DEFINE_CLEANUP(struct oci_spec *, oci_spec_free, NULL);
 
 /* The config.json that `runsm spec` writes. */
 const char *oci_default_spec(void);
+/* The one of `runsm spec --rootless`, with root in the container being @uid and @gid outside.
+ * Return: 0, -1 if @buf is too small (OCI_ROOTLESS_SPEC_MAX is enough) */
+int oci_rootless_spec(char *buf, size_t size, unsigned uid, unsigned gid);
+#define OCI_ROOTLESS_SPEC_MAX 8192
 
 /* ---- names */
 
