@@ -15,12 +15,15 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 
 #define PROBE_DEVICE   "/dev/kvm"
-/* Real machines need 1 to 25 ms; emulated ones, where KVM is usable too, up to 200. */
+/* CPU time, so that a busy machine is not taken for a useless one: real ones need 1 to 25 ms,
+ * emulated ones, where KVM is usable too, up to 200. */
 #define PROBE_LIMIT_MS 400
+#define PROBE_WALL_S   5 /* for what hangs without using any */
 #define PROBE_BOOT_ID  "/proc/sys/kernel/random/boot_id"
 #define PROBE_CACHE    "runsm-kvm-probe"
 #define PROBE_KEY_MAX  128
@@ -113,17 +116,21 @@ static int open_device(struct kvm_probe_result *ret)
 	return rsm_steal_fd(kvm);
 }
 
-/* Run the guest until it ends or SIGALRM ends us, whatever state KVM_RUN is in. */
+/* Run the guest until it ends or a timer's signal ends us, whatever state KVM_RUN is in. */
 static void child(int kvm, struct probe_run *run)
 {
-	struct itimerval limit = {.it_value.tv_usec = PROBE_LIMIT_MS * 1000};
-	sigset_t alarm;
+	struct itimerval cpu = {.it_value.tv_usec = PROBE_LIMIT_MS * 1000};
+	struct itimerval wall = {.it_value.tv_sec = PROBE_WALL_S};
+	sigset_t ends;
 
 	signal(SIGALRM, SIG_DFL);
-	sigemptyset(&alarm);
-	sigaddset(&alarm, SIGALRM);
-	sigprocmask(SIG_UNBLOCK, &alarm, NULL);
-	setitimer(ITIMER_REAL, &limit, NULL);
+	signal(SIGPROF, SIG_DFL);
+	sigemptyset(&ends);
+	sigaddset(&ends, SIGALRM);
+	sigaddset(&ends, SIGPROF);
+	sigprocmask(SIG_UNBLOCK, &ends, NULL);
+	setitimer(ITIMER_PROF, &cpu, NULL);
+	setitimer(ITIMER_REAL, &wall, NULL);
 	probe_vm_run(kvm, run);
 	__atomic_store_n(&run->done, true, __ATOMIC_RELEASE);
 }
@@ -131,7 +138,8 @@ static void child(int kvm, struct probe_run *run)
 /*
  * The child that runs the guest is not ours: its parent ends at once, so that nobody waits for KVM
  * to take the young VM apart (15 ms). Its end of the pipe closes when it has finished or was
- * killed.
+ * killed. The one between shares our memory and does nothing but to fork, so that page tables are
+ * copied once only.
  */
 static int start_child(int kvm, struct probe_run *run, int *ret_fd)
 {
@@ -140,14 +148,14 @@ static int start_child(int kvm, struct probe_run *run, int *ret_fd)
 
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return -errno;
-	pid = fork();
+	pid = vfork();
 	if (pid == 0) {
-		pid = fork();
-		if (pid == 0) {
+		/* not fork(), which would take locks of a library that is in use */
+		long other = syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, 0);
+
+		if (other == 0)
 			child(kvm, run);
-			close(fds[1]);
-		}
-		_exit(pid < 0 ? errno : 0);
+		_exit(other < 0 ? errno : 0);
 	}
 	close(fds[1]);
 	*ret_fd = fds[0];
@@ -158,31 +166,22 @@ static int start_child(int kvm, struct probe_run *run, int *ret_fd)
 	return WIFEXITED(status) ? -WEXITSTATUS(status) : -ECHILD;
 }
 
-static int run_child(int kvm, struct kvm_probe_result *ret, bool *ret_certain)
+/* Wait for the child. @ret_certain: not only true of this moment */
+static int finish_child(int fd, const struct probe_run *run, struct kvm_probe_result *ret,
+			bool *ret_certain)
 {
-	_cleanup_close_ int fd = -1;
-	struct probe_run *run;
 	bool done;
 	char none;
-	int r;
 
-	run = mmap(NULL, sizeof(*run), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (run == MAP_FAILED)
-		return -errno;
-	r = start_child(kvm, run, &fd);
-	if (r == 0) {
-		rsm_read_full(fd, &none, 1);
-		done = __atomic_load_n(&run->done, __ATOMIC_ACQUIRE);
-		probe_judge(run, !done, ret);
-		if (run->what && (run->error == ENOMEM || run->error == EMFILE ||
-				  run->error == ENFILE || run->error == EAGAIN))
-			r = -run->error;
-		/* A busy machine looks slow and a full one fails: only the rest is worth
-		 * remembering. */
-		*ret_certain = done && !run->what;
-	}
-	munmap(run, sizeof(*run));
-	return r;
+	rsm_read_full(fd, &none, 1);
+	done = __atomic_load_n(&run->done, __ATOMIC_ACQUIRE);
+	probe_judge(run, !done, ret);
+	/* A busy machine looks slow and a full one fails: only the rest is worth remembering. */
+	*ret_certain = done && !run->what;
+	if (run->what && (run->error == ENOMEM || run->error == EMFILE || run->error == ENFILE ||
+			  run->error == EAGAIN))
+		return -run->error;
+	return 0;
 }
 
 /* Which boot and which device a remembered verdict is about: a reloaded module makes a new node. */
@@ -201,34 +200,57 @@ static int make_key(int kvm, char *key, size_t size)
 			  (long long)st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
 }
 
+/* A directory in which nobody but root and us can put a file, or -1 */
 static int open_cache_dir(void)
 {
-	const char *dir = "/run";
+	const char *path = geteuid() == 0 ? "/run" : getenv("XDG_RUNTIME_DIR");
+	_cleanup_close_ int dir = -1;
+	struct stat st;
 
-	if (geteuid() != 0)
-		dir = getenv("XDG_RUNTIME_DIR");
-	return dir ? open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+	dir = path ? open(path, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+	if (dir < 0 || fstat(dir, &st) < 0 || (st.st_mode & (S_IWGRP | S_IWOTH)) ||
+	    (st.st_uid != 0 && st.st_uid != geteuid()))
+		return -1;
+	return rsm_steal_fd(dir);
+}
+
+/* Run the guest, remember what it showed. @key: of the cache, made while the guest runs */
+static int run_probe(int kvm, int dir, char *key, struct kvm_probe_result *ret)
+{
+	_cleanup_close_ int fd = -1;
+	struct probe_run *run;
+	bool certain = false;
+	int r;
+
+	run = mmap(NULL, sizeof(*run), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (run == MAP_FAILED)
+		return -errno;
+	r = start_child(kvm, run, &fd);
+	if (r == 0 && dir >= 0 && !*key && make_key(kvm, key, PROBE_KEY_MAX) < 0)
+		*key = '\0';
+	if (r == 0)
+		r = finish_child(fd, run, ret, &certain);
+	if (r == 0 && certain && dir >= 0 && *key)
+		probe_cache_store(dir, PROBE_CACHE, key, ret);
+	munmap(run, sizeof(*run));
+	return r;
 }
 
 static int probe(bool use_cache, struct kvm_probe_result *ret)
 {
 	_cleanup_close_ int kvm = -1, dir = -1;
-	char key[PROBE_KEY_MAX];
-	bool certain = false;
-	int r;
+	char key[PROBE_KEY_MAX] = "";
 
 	*ret = (struct kvm_probe_result){0};
 	kvm = open_device(ret);
 	if (kvm < 0)
 		return 0;
-	if (make_key(kvm, key, sizeof(key)) == 0)
-		dir = open_cache_dir();
-	if (use_cache && dir >= 0 && probe_cache_load(dir, PROBE_CACHE, key, ret) == 0)
+	dir = open_cache_dir();
+	if (use_cache && dir >= 0 && faccessat(dir, PROBE_CACHE, F_OK, 0) == 0 &&
+	    make_key(kvm, key, sizeof(key)) == 0 &&
+	    probe_cache_load(dir, PROBE_CACHE, key, ret) == 0)
 		return 0;
-	r = run_child(kvm, ret, &certain);
-	if (r == 0 && certain && dir >= 0)
-		probe_cache_store(dir, PROBE_CACHE, key, ret);
-	return r;
+	return run_probe(kvm, dir, key, ret);
 }
 
 int kvm_probe(struct kvm_probe_result *ret)

@@ -60,7 +60,7 @@ probe_guest_start:
 	cmpl $1, %ebp
 	jne fail
 	tell PROBE_STEP_DONE
-fail:	hlt
+fail:	outb %al, $PROBE_PORT_FAIL
 	jmp fail
 
 probe_guest_int3:

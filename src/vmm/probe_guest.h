@@ -5,7 +5,8 @@
 
 /* The guest leaves its step at PROBE_STEP, and writes it here where the host has to look at a
  * clock: exits are dear on the slowest machines that are still usable. */
-#define PROBE_PORT 0x10
+#define PROBE_PORT      0x10
+#define PROBE_PORT_FAIL 0x11 /* the step's result is wrong */
 
 #define PROBE_STEP_LOOP       1 /* timed up to the next step; PROBE_LOOP_ROUNDS times */
 #define PROBE_STEP_LOOP_END   2

@@ -132,6 +132,7 @@ static void run_guest(int vcpu, struct kvm_run *kr, struct probe_run *run,
 void probe_vm_run(int kvm, struct probe_run *run)
 {
 	struct kvm_userspace_memory_region slot = {.memory_size = PROBE_MEM_SIZE};
+	struct kvm_enable_cap apic = {.cap = KVM_CAP_SPLIT_IRQCHIP, .args = {24}};
 	struct kvm_run *kr;
 	bool xsave = false;
 	int vm, vcpu, size;
@@ -155,6 +156,8 @@ void probe_vm_run(int kvm, struct probe_run *run)
 		failed(run, "KVM_SET_USER_MEMORY_REGION");
 		return;
 	}
+	/* A vCPU without a local APIC makes KVM patch its code, on all CPUs. It works without, too. */
+	ioctl(vm, KVM_ENABLE_CAP, &apic);
 	vcpu = ioctl(vm, KVM_CREATE_VCPU, 0);
 	size = ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
 	if (vcpu < 0 || size < (int)sizeof(*kr)) {
@@ -189,7 +192,7 @@ static const char *exit_name(uint32_t reason)
 		return "KVM cannot emulate it";
 	case KVM_EXIT_SHUTDOWN:
 		return "triple fault";
-	case KVM_EXIT_HLT:
+	case KVM_EXIT_IO: /* PROBE_PORT_FAIL */
 		return "wrong result";
 	case KVM_EXIT_FAIL_ENTRY:
 		return "the CPU refuses the guest's state";
