@@ -23,6 +23,7 @@ setup() {
 	matches 'KVM|kvm' "$output"
 }
 
+# bats test_tags=tcg
 @test "kvm fails closed where KVM is not usable" {
 	RUNSM_ACCEL=auto "$RUNTIME" check | grep -qi 'machine.*tcg' || skip "KVM is usable here"
 	RUNSM_ACCEL=kvm run --separate-stderr "$RUNTIME" check
@@ -34,6 +35,7 @@ setup() {
 	nothing_left
 }
 
+# bats test_tags=novm
 @test "guest info describes the image" {
 	run -0 --separate-stderr "$RUNTIME" guest info
 	matches "$(jq -r .kernelVersion "$RUNSM_GUEST_DIR/manifest.json")" "$output"
@@ -42,6 +44,7 @@ setup() {
 	matches 'runsm guest build' "$stderr"
 }
 
+# bats test_tags=novm
 @test "guest build does nothing when the image is up to date" {
 	local before
 	before=$(stat -c %i:%Y "$RUNSM_GUEST_DIR"/{kernel,initrd,manifest.json})

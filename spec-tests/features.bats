@@ -4,6 +4,7 @@
 
 load helpers
 
+# bats test_tags=novm
 @test "features tells what the runtime can do" {
 	rt features >"$T/f"
 	jq -e '(.ociVersionMin | test("^1\\.0")) and (.ociVersionMax | test("^1\\.")) and

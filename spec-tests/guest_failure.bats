@@ -9,7 +9,7 @@ setup() {
 	ctr_setup "$BATS_TEST_TMPDIR"
 	runsm_only
 	bundle
-	export RUNSM_BOOT_TIMEOUT=20
+	export RUNSM_BOOT_TIMEOUT=$((20 * SLOW))
 }
 
 # own_guest: a copy of the guest image to damage
@@ -56,6 +56,7 @@ guest_fails() {
 	fails 1 "container does not exist" state "$ID"
 }
 
+# bats test_tags=novm
 @test "no guest image: says how to get one" {
 	export RUNSM_GUEST_DIR=$T/nowhere
 	guest_fails "guest image.*$T/nowhere.*runsm guest build"
@@ -85,7 +86,7 @@ guest_fails() {
 	own_guest
 	head -c "$(stat -c %s "$T/guest/kernel")" /dev/zero >"$T/zero"
 	cp "$T/zero" "$T/guest/kernel"
-	export RUNSM_BOOT_TIMEOUT=5
+	export RUNSM_BOOT_TIMEOUT=$((5 * SLOW))
 	guest_fails 'kernel|QEMU|answer'
 }
 
@@ -105,12 +106,13 @@ guest_fails() {
 @test "a guest that never answers is given up after RUNSM_BOOT_TIMEOUT" {
 	own_guest
 	init_is 'echo the guest that sleeps; /busybox sleep 1000'
-	export RUNSM_BOOT_TIMEOUT=10
+	export RUNSM_BOOT_TIMEOUT=$((6 * SLOW))
 	local start=$SECONDS
 	guest_fails 'answer|timed out|time' 'the guest that sleeps'
-	[ $((SECONDS - start)) -lt 60 ]
+	[ $((SECONDS - start)) -lt $((60 * SLOW)) ]
 }
 
+# bats test_tags=tcg
 @test "QEMU missing from PATH" {
 	mkdir "$T/bin"
 	run --separate-stderr env PATH="$T/bin" "$RUNTIME" --root "$ROOT" run --bundle "$BUNDLE" "$ID" </dev/null
@@ -122,6 +124,7 @@ guest_fails() {
 	matches 'qemu-system-x86_64' "$output$stderr"
 }
 
+# bats test_tags=tcg
 @test "a QEMU that fails at once, or hangs" {
 	mkdir "$T/bin"
 	printf '#!/bin/sh\necho "qemu: no such machine" >&2\nexit 1\n' >"$T/bin/qemu-system-x86_64"
@@ -149,6 +152,7 @@ guest_fails() {
 	nothing_left
 }
 
+# bats test_tags=novm
 @test "an unknown machine is refused" {
 	RUNSM_ACCEL=nonesuch run --separate-stderr rt run --bundle "$BUNDLE" "$ID" </dev/null
 	[ "$status" != 0 ]

@@ -16,6 +16,7 @@
 #	RUNSM_BUILD		build tree (default: build/ beside this directory)
 #	RUNSM_TEST_CACHE	root file systems and the guest image, made once
 #	RUNSM_TEST_ACCEL	machine to test: tcg (default) or kvm
+#	RUNSM_TEST_SLOW		factor on every time limit, for slow machines (default: 1)
 #	RUNSM_TEST_STRICT=1	a missing prerequisite is a failure, not a skip
 
 bats_require_minimum_version 1.7.0
@@ -24,8 +25,10 @@ SPEC_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 RUNSM_BUILD=${RUNSM_BUILD:-$(cd "$SPEC_DIR/.." && pwd)/build}
 RUNTIME=${RUNSM_RUNTIME:-$RUNSM_BUILD/runsm}
 CACHE=${RUNSM_TEST_CACHE:-${XDG_CACHE_HOME:-/var/cache}/runsm-test}
-export BATS_TEST_TIMEOUT=${RUNSM_TEST_TIMEOUT:-240}
+SLOW=${RUNSM_TEST_SLOW:-1}
+export BATS_TEST_TIMEOUT=${RUNSM_TEST_TIMEOUT:-$((240 * SLOW))}
 export RUNSM_ACCEL=${RUNSM_TEST_ACCEL:-tcg}
+[ "$SLOW" = 1 ] || export RUNSM_BOOT_TIMEOUT=$((60 * SLOW))
 
 # shellcheck source=spec-tests/rootfs.bash
 source "$SPEC_DIR/rootfs.bash"
@@ -112,7 +115,7 @@ sh_args() { args /bin/sh -c "$1"; }
 
 # rt ARG…: the runtime, against a time limit, without the fds of bats
 rt() {
-	timeout --foreground -k 5 "${RT_TIMEOUT:-60}" "$RUNTIME" --root "$ROOT" "$@" 3>&- 4>&-
+	timeout --foreground -k 5 $((${RT_TIMEOUT:-60} * SLOW)) "$RUNTIME" --root "$ROOT" "$@" 3>&- 4>&-
 }
 
 # rtx STATUS ARG…: rt with stdin empty must exit with STATUS; sets $output and $stderr
@@ -156,9 +159,9 @@ ctr_pid() { rt state "${1:-$ID}" | jq -r .pid; }
 
 status_is() { [ "$(ctr_status "${2:-$ID}" 2>/dev/null)" = "$1" ]; }
 
-# wait_for SECONDS COMMAND…
+# wait_for SECONDS COMMAND…: until it succeeds; so many seconds on an ordinary machine
 wait_for() {
-	local end=$((SECONDS + $1))
+	local end=$((SECONDS + $1 * SLOW))
 	shift
 	until "$@"; do
 		if [ $SECONDS -ge $end ]; then

@@ -47,7 +47,7 @@ is_ours() {
 }
 
 nothing_left() {
-	local left end=$((SECONDS + ${1:-5}))
+	local left end=$((SECONDS + ${1:-5} * SLOW))
 	while left=$(leftovers); [ -n "$left" ]; do
 		if [ $SECONDS -ge $end ]; then
 			printf 'left behind:\n%s\n' "$left" >&2

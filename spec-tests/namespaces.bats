@@ -93,6 +93,7 @@ changed" "$output"
 	[ "$kib" -gt $((850 << 10)) ] && [ "$kib" -le $((1024 << 10)) ]
 }
 
+# bats test_tags=novm
 @test "joining a namespace by path is refused by name" {
 	runsm_only
 	bundle

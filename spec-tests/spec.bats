@@ -20,6 +20,7 @@ load helpers
 	is runs "$output"
 }
 
+# bats test_tags=novm
 @test "spec does not overwrite, and takes --bundle" {
 	mkdir "$BUNDLE"
 	rtx 0 spec --bundle "$BUNDLE"

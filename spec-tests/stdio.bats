@@ -47,11 +47,11 @@ end" "$(printf 'in\n' | rt exec "$ID" sh -c 'cat; echo end')"
 	mkfifo "$T/fifo"
 	exec 7<>"$T/fifo"
 	sh_args 'echo done; exit 4'
-	run -4 timeout 60 "$RUNTIME" --root "$ROOT" run --bundle "$BUNDLE" "$ID" <&7 3>&-
+	run -4 timeout $((60 * SLOW)) "$RUNTIME" --root "$ROOT" run --bundle "$BUNDLE" "$ID" <&7 3>&-
 	is done "$output"
 	args sleep 1000
 	ctr_up
-	run -5 timeout 60 "$RUNTIME" --root "$ROOT" exec "$ID" sh -c 'echo e; exit 5' <&7 3>&-
+	run -5 timeout $((60 * SLOW)) "$RUNTIME" --root "$ROOT" exec "$ID" sh -c 'echo e; exit 5' <&7 3>&-
 	is e "$output"
 	exec 7>&-
 }
@@ -78,7 +78,7 @@ end" "$(printf 'in\n' | rt exec "$ID" sh -c 'cat; echo end')"
 		"$RUNTIME" --root "$ROOT" exec --detach --pid-file "$T/pid" "$ID" \
 		sh -c 'sleep 60 & echo said; exit 6' 3>&-
 	is 6 "$output"
-	[ $((SECONDS - start)) -lt 30 ]
+	[ $((SECONDS - start)) -lt $((30 * SLOW)) ]
 	is said "$(cat "$T/o")"
 }
 
