@@ -17,7 +17,7 @@ refused() {
 	fails 1 "container does not exist" state "$ID"
 }
 
-# bats test_tags=novm
+# bats test_tags=once
 @test "a bundle without config.json, or no bundle at all" {
 	bundle
 	rm "$BUNDLE/config.json"
@@ -29,7 +29,7 @@ refused() {
 	refused 'not a directory'
 }
 
-# bats test_tags=novm
+# bats test_tags=once
 @test "a config.json that is not JSON, or not an object" {
 	bundle
 	local bad
@@ -43,7 +43,7 @@ refused() {
 	nothing_left
 }
 
-# bats test_tags=novm
+# bats test_tags=once
 @test "members of the wrong type are named" {
 	bundle
 	cp "$BUNDLE/config.json" "$T/good"
@@ -71,7 +71,7 @@ refused() {
 	nothing_left
 }
 
-# bats test_tags=novm
+# bats test_tags=once
 @test "required members that are missing are named" {
 	bundle
 	cp "$BUNDLE/config.json" "$T/good"
@@ -101,7 +101,7 @@ refused() {
 	is taken "$output"
 }
 
-# bats test_tags=novm
+# bats test_tags=once
 @test "a version that is none, or not of line 1, is refused" {
 	runsm_only
 	bundle
@@ -113,7 +113,7 @@ refused() {
 	refused 'ociVersion'
 }
 
-# bats test_tags=novm
+# bats test_tags=once
 @test "a key that comes twice is refused" {
 	runsm_only
 	bundle
@@ -122,7 +122,7 @@ refused() {
 	refused 'hostname'
 }
 
-# bats test_tags=novm
+# bats test_tags=once
 @test "an oversized or endless config.json is refused without reading on" {
 	runsm_only
 	bundle
@@ -143,7 +143,7 @@ refused() {
 	RT_TIMEOUT=20 refused 'config\.json'
 }
 
-# bats test_tags=novm
+# bats test_tags=once
 @test "a root file system that is missing or no directory" {
 	bundle
 	rm -rf "$BUNDLE/rootfs"
@@ -180,7 +180,7 @@ refused() {
 	[ -e "$T/victim/state.json" ]
 }
 
-# bats test_tags=novm
+# bats test_tags=once
 @test "what is not supported is refused by the name of its field" {
 	runsm_only
 	bundle
@@ -200,7 +200,7 @@ refused() {
 	nothing_left
 }
 
-# bats test_tags=novm
+# bats test_tags=once
 @test "a state directory that is damaged is reported, and can be deleted" {
 	runsm_only
 	mkdir "$ROOT/$ID"

@@ -35,7 +35,7 @@ setup() {
 	nothing_left
 }
 
-# bats test_tags=novm
+# bats test_tags=once
 @test "guest info describes the image" {
 	run -0 --separate-stderr "$RUNTIME" guest info
 	matches "$(jq -r .kernelVersion "$RUNSM_GUEST_DIR/manifest.json")" "$output"
@@ -44,7 +44,7 @@ setup() {
 	matches 'runsm guest build' "$stderr"
 }
 
-# bats test_tags=novm
+# bats test_tags=once
 @test "guest build does nothing when the image is up to date" {
 	local before
 	before=$(stat -c %i:%Y "$RUNSM_GUEST_DIR"/{kernel,initrd,manifest.json})

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
+# bats file_tags=once
 # Completions for bash, zsh and fish know every command and option that the program knows.
 
 load helpers

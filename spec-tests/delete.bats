@@ -41,7 +41,7 @@ load helpers
 	nothing_left
 }
 
-# bats test_tags=novm
+# bats test_tags=once
 @test "delete --force of an unknown container succeeds" {
 	rtx 0 delete --force "$ID"
 }

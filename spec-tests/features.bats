@@ -4,7 +4,7 @@
 
 load helpers
 
-# bats test_tags=novm
+# bats test_tags=once
 @test "features tells what the runtime can do" {
 	rt features >"$T/f"
 	jq -e '(.ociVersionMin | test("^1\\.0")) and (.ociVersionMax | test("^1\\.")) and
@@ -28,6 +28,7 @@ load helpers
 }
 
 # Every member it has is one of the specification, but for "commands".
+# bats test_tags=once
 @test "features has the members of features.md" {
 	runsm_only
 	rt features >"$T/f"

@@ -4,7 +4,7 @@
 
 load helpers
 
-# bats test_tags=novm
+# bats test_tags=once
 @test "--version names the program and the specification" {
 	run -0 "$RUNTIME" --version
 	matches "^${RUNTIME##*/} version [0-9]+\.[0-9]+" "${lines[0]}"
@@ -12,7 +12,7 @@ load helpers
 	run -0 "$RUNTIME" -v
 }
 
-# bats test_tags=novm
+# bats test_tags=once
 @test "help lists the commands, of the program and of each" {
 	run -0 "$RUNTIME" --help
 	local verb
@@ -22,7 +22,7 @@ load helpers
 	done
 }
 
-# bats test_tags=novm
+# bats test_tags=once
 @test "an unknown command or option, or too few arguments, is an error" {
 	local -a bad
 	run "$RUNTIME" --root "$ROOT" nonesuch
@@ -40,7 +40,7 @@ load helpers
 	[ "$status" != 0 ]
 }
 
-# bats test_tags=novm
+# bats test_tags=once
 @test "--log takes the log, as text or JSON, appended; stderr says it too" {
 	fails 1 "container does not exist" state nope
 	run --separate-stderr rt --log "$T/log" state nope
@@ -56,7 +56,7 @@ load helpers
 	[ "$status" != 0 ]
 }
 
-# bats test_tags=novm
+# bats test_tags=once
 @test "a JSON log survives what a name may hold" {
 	fails 1 '.' create --bundle "$T/quo\"te
 newline" "$ID"

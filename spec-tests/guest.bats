@@ -46,7 +46,7 @@ fetch_deb() {
 	(cd "$1" && apt-get download "$package")
 }
 
-# bats test_tags=novm
+# bats test_tags=once
 @test "guest build takes any kernel, and info tells what is in the image" {
 	build --kernel "$RUNSM_GUEST_DIR/kernel"
 	[ "$status" = 0 ]
@@ -60,7 +60,7 @@ fetch_deb() {
 	[ "$(jq -r .boot <<<"$output")" = pvh ]
 }
 
-# bats test_tags=novm
+# bats test_tags=once
 @test "guest build keeps an intact image and repairs a damaged one" {
 	local before
 	cp -a --reflink=auto "$RUNSM_GUEST_DIR" "$T/copy"
@@ -84,7 +84,7 @@ fetch_deb() {
 	cmp "$IMAGE/kernel" "$RUNSM_GUEST_DIR/kernel"
 }
 
-# bats test_tags=novm
+# bats test_tags=once
 @test "guest build refuses bad input by name and leaves the old image" {
 	local deb
 	deb=$(cached_deb)
@@ -112,7 +112,7 @@ fetch_deb() {
 	cmp "$IMAGE/manifest.json" "$T/before"
 }
 
-# bats test_tags=novm
+# bats test_tags=once
 @test "guest build replaces an image only" {
 	mkdir -p "$IMAGE"
 	echo precious >"$IMAGE/file"
@@ -121,7 +121,7 @@ fetch_deb() {
 	[ "$(cat "$IMAGE/file")" = precious ]
 }
 
-# bats test_tags=novm
+# bats test_tags=once
 @test "guest build that is killed leaves the old image, and the next one cleans up" {
 	local pid
 	build --kernel "$RUNSM_GUEST_DIR/kernel"

@@ -56,7 +56,7 @@ guest_fails() {
 	fails 1 "container does not exist" state "$ID"
 }
 
-# bats test_tags=novm
+# bats test_tags=once
 @test "no guest image: says how to get one" {
 	export RUNSM_GUEST_DIR=$T/nowhere
 	guest_fails "guest image.*$T/nowhere.*runsm guest build"
@@ -152,7 +152,7 @@ guest_fails() {
 	nothing_left
 }
 
-# bats test_tags=novm
+# bats test_tags=once
 @test "an unknown machine is refused" {
 	RUNSM_ACCEL=nonesuch run --separate-stderr rt run --bundle "$BUNDLE" "$ID" </dev/null
 	[ "$status" != 0 ]

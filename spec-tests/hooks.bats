@@ -328,6 +328,7 @@ state_of() { jq -r "$2" "$LOG.$1"; }
 	kill "$(cat "$LOG")"
 }
 
+# bats test_tags=once
 @test "malformed hooks are refused with their path" {
 	runsm_only
 	local filter re

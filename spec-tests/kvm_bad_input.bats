@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
+# bats file_tags=once
 # What is wrong before the kvm machine's first instruction: the cause in one line that names the
 # thing and what to do about it, and nothing left behind. No guest runs here, so a /dev/kvm that
 # cannot run one is good enough: the probe's verdict of this boot is replaced by "usable".

@@ -4,7 +4,7 @@
 
 load helpers
 
-# bats test_tags=novm
+# bats test_tags=once
 @test "list of nothing is empty" {
 	rtx 0 list
 	matches '^ID +PID +STATUS +BUNDLE +CREATED +OWNER$' "$output"

@@ -176,7 +176,7 @@ outer
 	is "" "$(ls "$T/victim")"
 }
 
-# bats test_tags=novm
+# bats test_tags=once
 @test "a bind mount whose source is missing is refused by name" {
 	bundle
 	add_mount /vol bind "$T/nowhere" bind

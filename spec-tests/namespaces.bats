@@ -93,7 +93,7 @@ changed" "$output"
 	[ "$kib" -gt $((850 << 10)) ] && [ "$kib" -le $((1024 << 10)) ]
 }
 
-# bats test_tags=novm
+# bats test_tags=once
 @test "joining a namespace by path is refused by name" {
 	runsm_only
 	bundle

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
+# bats file_tags=smp
 # VMs with several vCPUs: as many as linux.resources.cpu says, all of them work, stop and go on, with
 # Debian's kernel and with the minimal one. As many as the host has, four at most.
 # spec: config-linux.md#cpu

@@ -20,7 +20,7 @@ load helpers
 	is runs "$output"
 }
 
-# bats test_tags=novm
+# bats test_tags=once
 @test "spec does not overwrite, and takes --bundle" {
 	mkdir "$BUNDLE"
 	rtx 0 spec --bundle "$BUNDLE"

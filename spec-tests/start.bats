@@ -26,7 +26,7 @@ load helpers
 }
 
 # spec: runtime.md#start
-# bats test_tags=novm
+# bats test_tags=once
 @test "start of an unknown container fails" {
 	fails 1 "container does not exist" start "$ID"
 }

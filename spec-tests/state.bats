@@ -36,7 +36,7 @@ load helpers
 }
 
 # spec: runtime.md#query-state ("MUST generate an error if it is not provided the ID of a container")
-# bats test_tags=novm
+# bats test_tags=once
 @test "state of an unknown container fails" {
 	fails 1 "container does not exist" state "$ID"
 	rtx 1 state

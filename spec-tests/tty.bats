@@ -170,7 +170,7 @@ tty_bundle() {
 	wait_shows 'owner 1000'
 }
 
-# bats test_tags=novm
+# bats test_tags=once
 @test "a terminal without a console socket, or the other way round, is refused" {
 	tty_bundle
 	fails 1 'console socket' create --bundle "$BUNDLE" "$ID"
@@ -184,7 +184,7 @@ tty_bundle() {
 	nothing_left
 }
 
-# bats test_tags=novm
+# bats test_tags=once
 @test "run with a terminal but no terminal to use says so" {
 	tty_bundle
 	run rt run --bundle "$BUNDLE" "$ID" </dev/null
