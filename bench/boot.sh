@@ -14,7 +14,7 @@
 source "$(dirname "$0")/common.bash"
 ROUNDS=${BOOT_ROUNDS:-5}
 KERNEL=${1:-${RUNSM_GUEST_DIR:-/var/lib/runsm/guest}/kernel}
-CMDLINE="console=ttyS0 quiet panic=-1 reboot=t rdinit=/init pci=off no_timer_check cryptomgr.notests"
+CMDLINE=$("$RUNSM_BUILD/bench/kvm_boot" cmdline)
 
 [ -r "$KERNEL" ] || die "no kernel '$KERNEL'"
 W=$(mktemp -d)

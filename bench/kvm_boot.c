@@ -4,6 +4,7 @@
  * say when things happened.
  *
  *	kvm_boot MACHINE KERNEL INITRD|- MEMORY-MiB VCPUS [CMDLINE]
+ *	kvm_boot cmdline	print what the kvm machine always passes
  *
  * Ends when the guest does. Times go to stderr, in ms since the program's start.
  */
@@ -60,6 +61,8 @@ int main(int argc, char **argv)
 	struct machine *m = NULL;
 	int fds[2], r;
 
+	if (argc == 2 && strcmp(argv[1], "cmdline") == 0)
+		return puts(machine_kvm_cmdline) < 0;
 	if (argc < 6) {
 		fprintf(stderr,
 			"usage: kvm_boot MACHINE KERNEL INITRD|- MEMORY-MiB VCPUS [CMDLINE]\n");

@@ -137,6 +137,27 @@ static void prepare_cgroups(void)
 	(void)enable_controllers("+pids");
 }
 
+/*
+ * What wakes an idle guest's CPUs for nothing, and with them the host's: compaction in advance looks
+ * twice a second, statistics are gathered every second. A container may set them otherwise.
+ */
+static void let_it_sleep(void)
+{
+	static const struct {
+		const char *path, *value;
+	} sysctls[] = {
+		{"/proc/sys/vm/compaction_proactiveness", "0"},
+		{"/proc/sys/vm/stat_interval", "60"},
+	};
+
+	for (size_t i = 0; i < RSM_ARRAY_SIZE(sysctls); i++) {
+		_cleanup_close_ int fd = open(sysctls[i].path, O_WRONLY | O_CLOEXEC);
+
+		if (fd >= 0) /* not every kernel has them */
+			(void)rsm_write_full(fd, sysctls[i].value, strlen(sysctls[i].value));
+	}
+}
+
 int boot_guest(struct agent *a, struct rsm_error *err)
 {
 	/* For the streams of many processes; these start with less, see set_rlimits(). */
@@ -153,6 +174,7 @@ int boot_guest(struct agent *a, struct rsm_error *err)
 	if (ret < 0)
 		return ret;
 	prepare_cgroups();
+	let_it_sleep();
 	(void)setrlimit(RLIMIT_NOFILE, &nofile);
 	/* No flags: the mounts of the exports below inherit them, and set-user-ID programs must
 	 * work. */

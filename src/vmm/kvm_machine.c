@@ -31,9 +31,11 @@
 
 #define DEVICES_MAX (KVM_GSI_LAST - KVM_GSI_FIRST + 1)
 #define RESET_VALUE 0xfe
-/* reboot=k: port 0x64. No reboot=t: a triple fault shall mean that something broke. */
-#define BASE_CMDLINE                                                                               \
-	"console=ttyS0 quiet panic=-1 reboot=k rdinit=/init pci=off no_timer_check cryptomgr.notests"
+/* reboot=k: port 0x64. No reboot=t: a triple fault shall mean that something broke. The third line
+ * is what lets an idle guest sleep: no timers that watch the clock and the scheduler. */
+const char machine_kvm_cmdline[] = "console=ttyS0 quiet panic=-1 reboot=k rdinit=/init pci=off "
+				   "no_timer_check cryptomgr.notests "
+				   "tsc=nowatchdog nowatchdog";
 
 #define REBUILD "make the guest image anew with \"runsm guest build --force\""
 
@@ -149,7 +151,7 @@ static bool has_word(const char *cmdline, const char *word)
 
 static int make_cmdline(struct kvm_machine *k, const char *added, bool acpi, struct rsm_buf *ret)
 {
-	rsm_buf_addstr(ret, BASE_CMDLINE);
+	rsm_buf_addstr(ret, machine_kvm_cmdline);
 	for (unsigned i = 0; !acpi && i < k->ntransports; i++)
 		rsm_buf_addf(ret, " virtio_mmio.device=4K@0x%llx:%u",
 			     (unsigned long long)k->mmio[i].base.v, k->mmio[i].gsi);

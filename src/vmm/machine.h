@@ -111,4 +111,7 @@ RSM_DEFINE_CLEANUP(struct machine *, machine_free, NULL);
 
 extern const struct machine_ops machine_kvm, machine_tcg;
 
+/* What the kernel is always told on the kvm machine; for benchmarks, whose peers get the same. */
+extern const char machine_kvm_cmdline[];
+
 #endif
