@@ -458,7 +458,7 @@ src() { cd "$BATS_TEST_DIRNAME/.." && pwd; }
 
 @test "every field that is refused or ignored is on the page of limitations" {
 	local name
-	for name in $(sed -n 's/.*OCI_\(IGNORE\|REFUSE\)("\([A-Za-z0-9]*\)".*/\2/p' "$(src)"/src/runtime/oci_*.c); do
+	for name in $(sed -n 's/.*OCI_\(IGNORE\|REFUSE\|REFUSE_ANY\)("\([A-Za-z0-9]*\)".*/\2/p' "$(src)"/src/runtime/oci_*.c); do
 		grep -q "\`[a-z.]*\(\[\]\.\)\?$name\`" "$(src)/docs/limitations.md" || { echo "$name" >&2; false; }
 	done
 }

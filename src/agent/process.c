@@ -303,7 +303,8 @@ static int open_trees(struct agent *a, struct setup *s, struct rsm_error *err)
 			continue;
 		}
 		if (fd < 0)
-			return m ? rsm_error_prefix(err, "mount '%s'", m->destination)
+			return m ? rsm_error_prefix(err, "mounts[%zu]: mount '%.100s'",
+						    s->ntrees - 1, m->destination)
 				 : rsm_error_prefix(err, "root file system");
 		s->trees[s->ntrees] = fd;
 	}

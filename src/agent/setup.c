@@ -159,7 +159,7 @@ static int set_names_and_sysctls(const Runsm__CreateContainerRequest *r, struct 
 		int ret = set_sysctl(r->sysctls[i]);
 
 		if (ret < 0)
-			return rsm_fail_errno(err, ret, "set sysctl '%s' to '%s'",
+			return rsm_fail_errno(err, ret, "linux.sysctl.%s: set it to '%.100s'",
 					      r->sysctls[i]->key, r->sysctls[i]->value);
 	}
 	return 0;

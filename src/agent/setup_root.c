@@ -238,7 +238,8 @@ int setup_mounts(const struct setup *s, struct rsm_error *err)
 		if (ret == 0)
 			ret = set_propagation(m, err);
 		if (ret < 0)
-			return rsm_error_prefix(err, "mount '%s'", m->destination);
+			return rsm_error_prefix(err, "mounts[%zu]: mount '%.100s'", i,
+						m->destination);
 	}
 	return chdir("/") < 0 ? rsm_fail_errno(err, errno, "chdir to /") : 0;
 }

@@ -126,7 +126,8 @@ int setup_userns_mounts(const struct setup *s, struct rsm_error *err)
 			continue;
 		s->trees[i + 1] = make_detached(m);
 		if (s->trees[i + 1] < 0)
-			return rsm_fail_errno(err, s->trees[i + 1], "mount '%s': make a %s",
+			return rsm_fail_errno(err, s->trees[i + 1],
+					      "mounts[%zu]: mount '%.100s': make a %s", i,
 					      m->destination, m->type);
 	}
 	return 0;

@@ -212,14 +212,43 @@ static unsigned line_of(const char *text, size_t len, size_t offset)
 	return line;
 }
 
+/* Where the builder stands: "process.args[1]", "" at the top. Cut off rather than overrun. */
+static void path_of(const struct builder *b, char *buf, size_t size)
+{
+	size_t at = 0;
+
+	buf[0] = '\0';
+	for (size_t i = 0; i < b->depth; i++) {
+		const struct rsm_json *c = b->stack[i];
+		bool innermost = i + 1 == b->depth;
+		size_t index = innermost ? c->len : c->len - 1;
+		int n = 0;
+
+		if (c->type == RSM_JSON_ARRAY) {
+			n = snprintf(buf + at, size - at, "[%zu]", index);
+		} else {
+			const char *key = innermost ? b->key : c->keys[index];
+
+			if (key)
+				n = snprintf(buf + at, size - at, "%s%s", at ? "." : "", key);
+		}
+		if (n < 0 || (size_t)n >= size - at)
+			return;
+		at += (size_t)n;
+	}
+}
+
 static int parse_failed(struct builder *b, yajl_handle h, const char *text, size_t len,
 			struct rsm_error *err)
 {
 	unsigned line = line_of(text, len, yajl_get_bytes_consumed(h));
 	unsigned char *why;
+	char path[256];
 
+	path_of(b, path, sizeof(path));
 	if (b->why)
-		return rsm_fail(err, b->code, "line %u: %s", line, b->why);
+		return rsm_fail(err, b->code, "line %u: %s%s%s", line, path, path[0] ? ": " : "",
+				b->why);
 	why = yajl_get_error(h, 0, (const unsigned char *)text, len);
 	if (why)
 		why[strcspn((char *)why, "\n")] = '\0';

@@ -94,6 +94,11 @@ static int take_device(struct oci_parser *p, const struct rsm_json *v, void *to)
 	return 0;
 }
 
+static bool same_device(const struct oci_device *a, const struct oci_device *b)
+{
+	return a->type == b->type && a->major == b->major && a->minor == b->minor;
+}
+
 static int take_devices(struct oci_parser *p, const struct rsm_json *v, void *to)
 {
 	struct oci_linux *l = to;
@@ -102,10 +107,22 @@ static int take_devices(struct oci_parser *p, const struct rsm_json *v, void *to
 				 &items, &l->n_devices);
 
 	l->devices = items;
+	for (size_t i = 0; ret == 0 && i < l->n_devices; i++) {
+		for (size_t k = 0; k < i; k++) {
+			if (strcmp(l->devices[i].path, l->devices[k].path) != 0 ||
+			    same_device(&l->devices[i], &l->devices[k]))
+				continue;
+			(void)oci_enter_index(p, i);
+			return oci_fail(p, EINVAL, "%.100s is another device in element %zu",
+					l->devices[i].path, k);
+		}
+	}
 	return ret;
 }
 
 /* ---- the rest */
+
+#define SYSCTL_NAME_MAX 200
 
 static int take_sysctl(struct oci_parser *p, const struct rsm_json *v, void *to)
 {
@@ -118,6 +135,10 @@ static int take_sysctl(struct oci_parser *p, const struct rsm_json *v, void *to)
 
 		if (key[0] == '\0' || key[0] == '.' || key[0] == '/' || strstr(key, ".."))
 			return oci_fail(p, EINVAL, "not the name of a kernel parameter");
+		if (strcmp(key, "kernel.hostname") == 0 || strcmp(key, "kernel/hostname") == 0)
+			return oci_fail(p, EINVAL, "hostname is the field for it");
+		if (strlen(key) > SYSCTL_NAME_MAX)
+			return oci_fail(p, EINVAL, "longer than %d bytes", SYSCTL_NAME_MAX);
 		oci_leave(p, mark);
 	}
 	return ret;
@@ -183,8 +204,8 @@ static const struct oci_field linux_fields[] = {
 		   "an SELinux label of the host has no meaning in the guest"),
 	OCI_FIELD("uidMappings", ARRAY, oci_take_uid_map, 0),
 	OCI_FIELD("gidMappings", ARRAY, oci_take_gid_map, 0),
-	OCI_REFUSE("netDevices", OBJECT,
-		   "a network device of the host cannot be moved into a VM"),
+	OCI_REFUSE_ANY("netDevices", OBJECT,
+		       "a network device of the host cannot be moved into a VM"),
 	OCI_REFUSE("intelRdt", OBJECT, "the host's cache allocation does not reach into a VM"),
 	OCI_REFUSE("memoryPolicy", OBJECT, "the guest has one memory node only"),
 	OCI_FIELD("personality", OBJECT, take_personality, 0),

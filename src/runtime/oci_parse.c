@@ -143,7 +143,7 @@ static int take_field(struct oci_parser *p, const struct rsm_json *v, const stru
 	case OCI_IGNORED:
 		return 0;
 	case OCI_REFUSED:
-		if (oci_is_unset(v))
+		if (f->any ? rsm_json_len(v) == 0 : oci_is_unset(v))
 			return 0;
 		return oci_fail(p, EOPNOTSUPP, "%s", f->note ? f->note : "not supported yet");
 	}

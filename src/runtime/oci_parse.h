@@ -39,6 +39,7 @@ typedef int (*oci_take_fn)(struct oci_parser *p, const struct rsm_json *v, void 
  * struct oci_field - One member of an object of the specification
  * @type:	JSON type it must have
  * @take:	stores it at @offset of the object's struct; unused unless supported
+ * @any:	refused: even a member that is empty itself asks for something
  */
 struct oci_field {
 	const char *name;
@@ -47,19 +48,24 @@ struct oci_field {
 	oci_take_fn take;
 	size_t offset;
 	const char *note;
+	bool any;
 };
 
 #define OCI_FIELD(name, type, take, offset)                                                        \
 	{                                                                                          \
-		name, RSM_JSON_##type, OCI_SUPPORTED, take, offset, NULL                           \
+		name, RSM_JSON_##type, OCI_SUPPORTED, take, offset, NULL, false                         \
 	}
 #define OCI_IGNORE(name, type, why)                                                                \
 	{                                                                                          \
-		name, RSM_JSON_##type, OCI_IGNORED, NULL, 0, why                                   \
+		name, RSM_JSON_##type, OCI_IGNORED, NULL, 0, why, false                            \
 	}
 #define OCI_REFUSE(name, type, why)                                                                \
 	{                                                                                          \
-		name, RSM_JSON_##type, OCI_REFUSED, NULL, 0, why                                   \
+		name, RSM_JSON_##type, OCI_REFUSED, NULL, 0, why, false                            \
+	}
+#define OCI_REFUSE_ANY(name, type, why)                                                            \
+	{                                                                                          \
+		name, RSM_JSON_##type, OCI_REFUSED, NULL, 0, why, true                             \
 	}
 
 /* Put "PATH: …" into the parser's error. Return: -@code */

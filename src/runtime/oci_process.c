@@ -159,12 +159,31 @@ static const struct oci_field caps_fields[] = {
 	CAP_SET(permitted), CAP_SET(ambient),
 };
 
+/* capset(2) would refuse it. Ambient ones that are not permitted and inheritable are left out, as
+ * runc has it. */
+static int check_subset(struct oci_parser *p, const char *name, uint64_t set, const char *of_name,
+			uint64_t of)
+{
+	uint64_t extra = set & ~of;
+
+	if (!extra)
+		return 0;
+	(void)oci_enter(p, name);
+	return oci_fail(p, EINVAL, "%s is not in %s", cap_names[__builtin_ctzll(extra)], of_name);
+}
+
 static int take_caps(struct oci_parser *p, const struct rsm_json *v, void *to)
 {
 	struct oci_process *process = to;
+	struct oci_caps *c = &process->caps;
+	int ret = oci_take_object(p, v, caps_fields, RSM_ARRAY_SIZE(caps_fields), c);
 
 	process->has_caps = true;
-	return oci_take_object(p, v, caps_fields, RSM_ARRAY_SIZE(caps_fields), &process->caps);
+	if (ret == 0)
+		ret = check_subset(p, "effective", c->effective, "permitted", c->permitted);
+	if (ret == 0)
+		ret = check_subset(p, "inheritable", c->inheritable, "bounding", c->bounding);
+	return ret;
 }
 
 /* ---- rlimits */

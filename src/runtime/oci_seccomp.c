@@ -231,11 +231,18 @@ static int take_rule(struct oci_parser *p, const struct rsm_json *v, void *to)
 
 	if (ret == 0 && (!oci_require(p, v, "names") || !oci_require(p, v, "action")))
 		return -EINVAL;
-	if (ret == 0 && r->names.n == 0) {
-		(void)oci_enter(p, "names");
+	if (ret < 0)
+		return ret;
+	(void)oci_enter(p, "names");
+	if (r->names.n == 0)
 		return oci_fail(p, EINVAL, "must not be empty");
+	for (size_t i = 0; i < r->names.n; i++) {
+		if (r->names.v[i][0] == '\0') {
+			(void)oci_enter_index(p, i);
+			return oci_fail(p, EINVAL, "must not be empty");
+		}
 	}
-	return ret;
+	return 0;
 }
 
 static int take_rules(struct oci_parser *p, const struct rsm_json *v, void *to)

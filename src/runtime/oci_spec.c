@@ -14,12 +14,20 @@
 /* Any 1.x: later minor versions only add members, and added members are ignored. */
 static int take_version(struct oci_parser *p, const struct rsm_json *v, void *to)
 {
-	const char *s = rsm_json_string(v);
+	static const char digits[] = "0123456789";
+	const char *s = rsm_json_string(v), *at = s;
 
-	if (s[0] != '1' || s[1] != '.' || !isdigit((unsigned char)s[2]))
-		return oci_fail(p, EINVAL, "'%s' is not a version 1.x of the specification", s);
-	*(const char **)to = s;
-	return 0;
+	if (strncmp(at, "1.", 2) == 0 && isdigit((unsigned char)at[2])) {
+		at += 2;
+		at += strspn(at, digits);
+		if (at[0] == '.' && isdigit((unsigned char)at[1]))
+			at += 1 + strspn(at + 1, digits);
+		if (*at == '\0' || *at == '-' || *at == '+') {
+			*(const char **)to = s;
+			return 0;
+		}
+	}
+	return oci_fail(p, EINVAL, "'%.40s' is not a version 1.x of the specification", s);
 }
 
 #define AT(member) offsetof(struct oci_spec, member)

@@ -17,7 +17,11 @@ static void bad_documents_are_refused_with_a_reason(void **state)
 		{ "{} x", "" },
 		{ "[1,]", "" },
 		{ "{\"a\":1,\"a\":2}", "duplicate key 'a'" },
-		{ "{\n\"a\":\"b\\u0000c\"}", "line 2" },
+		{ "{\n\"a\":\"b\\u0000c\"}", "line 2: a: string contains a NUL" },
+		{ "{\"o\":[{},{\"l\":[1,\"\\u0000\"]}]}", "line 1: o[1].l[1]: string" },
+		{ "{\"o\":[{},{\"l\":[1],\"\\u0000\":1}]}", "line 1: o[1]: key" },
+		{ "[{\"a\":{\"b\":1,\"b\":2}}]", "line 1: [0].a: duplicate key 'b'" },
+		{ "\"\\u0000\"", "line 1: string" },
 		{ "\"\xff\"", "" },
 	};
 
