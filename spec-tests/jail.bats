@@ -11,7 +11,7 @@ setup() {
 }
 
 vmm() { ctr_pid; }
-qemu() { pgrep -P "$(vmm)" -f qemu; }
+qemu() { pgrep -P "$(vmm)" -f qemu || :; }
 
 # status PID FIELD: of /proc/PID/status
 status() { awk -v f="$2:" '$1 == f { print $2 }' "/proc/$1/status"; }
@@ -68,4 +68,64 @@ status() { awk -v f="$2:" '$1 == f { print $2 }' "/proc/$1/status"; }
 	done
 	run setpriv --bounding-set -all --inh-caps -all readlink "/proc/$pid/fd/0"
 	is 1 "$status"
+}
+
+# spec: config-linux.md#namespaces
+@test "runsm-vmm is in namespaces of its own, and QEMU with it" {
+	ctr_up
+	local ns pid
+	for pid in $(vmm) $(qemu); do
+		for ns in net ipc uts pid; do
+			[ "$(readlink "/proc/$pid/ns/$ns")" != "$(readlink "/proc/self/ns/$ns")" ]
+			is "$(readlink "/proc/$(vmm)/ns/$ns")" "$(readlink "/proc/$pid/ns/$ns")" $ns
+		done
+	done
+	# the pid is the host's, and 1 inside
+	is "$(vmm) 1" "$(awk '$1 == "NSpid:" { print $2, $3 }' "/proc/$(vmm)/status")"
+	matches 'lo: <LOOPBACK,UP' "$(nsenter -t "$(vmm)" -n ip -o link)"
+}
+
+@test "wait status and signals of runsm-vmm are as of any process, although it is PID 1" {
+	sh_args 'trap "exit 7" TERM; echo up; while :; do sleep 0.1; done'
+	"$RUNTIME" --root "$ROOT" run --bundle "$BUNDLE" "$ID" </dev/null >"$T/out" 3>&- &
+	local pid=$! rc=0
+	wait_for 30 grep -q up "$T/out"
+	kill -TERM "$(vmm)"
+	wait $pid || rc=$?
+	is 7 $rc
+}
+
+# a network namespace held by a process; its path in $NETNS
+netns() {
+	background unshare -n sleep 1000
+	NETNS=/proc/$!/ns/net
+	wait_for 5 eval '[ "$(readlink $NETNS)" != "$(readlink /proc/self/ns/net)" ]'
+	cfg '.linux.namespaces |= map(if .type == "network" then .path = $p else . end)' --arg p "$NETNS"
+}
+
+@test "a network namespace given by path is the one runsm-vmm runs in" {
+	netns
+	ctr_up
+	is "$(readlink "$NETNS")" "$(readlink "/proc/$(vmm)/ns/net")"
+	in_ctr true
+}
+
+@test "a path that is no network namespace is refused" {
+	local path
+	for path in /proc/self/ns/ipc /etc/passwd; do
+		cfg '.linux.namespaces |= map(if .type == "network" then .path = $p else . end)' \
+			--arg p "$path"
+		fails 1 "linux.namespaces: '$path' is not a network namespace" \
+			run --bundle "$BUNDLE" "$ID"
+	done
+	cfg '.linux.namespaces |= map(if .type == "network" then .path = "/nonexistent" else . end)'
+	fails 1 "linux.namespaces: open '/nonexistent'" run --bundle "$BUNDLE" "$ID"
+	nothing_left
+}
+
+@test "an interface in the network namespace is refused, with the way to do without" {
+	netns
+	nsenter --net="$NETNS" ip tuntap add dev eth0 mode tap
+	fails 1 "network interface 'eth0'.*--network none" run --bundle "$BUNDLE" "$ID"
+	nothing_left
 }

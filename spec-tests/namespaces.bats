@@ -94,10 +94,15 @@ changed" "$output"
 }
 
 # bats test_tags=once
-@test "joining a namespace by path is refused by name" {
+@test "joining a namespace other than network by path is refused by name" {
 	runsm_only
 	bundle
-	cfg '.linux.namespaces |= map(if .type == "network" then .path = "/proc/1/ns/net" else . end)'
-	fails 1 'linux\.namespaces.*network' run --bundle "$BUNDLE" "$ID"
+	local type
+	for type in pid ipc uts mount; do
+		cfg '.linux.namespaces |= map(if .type == $t then .path = "/proc/1/ns/" + $t else . end)' \
+			--arg t $type
+		fails 1 "linux\.namespaces.*$type" run --bundle "$BUNDLE" "$ID"
+		cfg '.linux.namespaces |= map(del(.path))'
+	done
 	nothing_left
 }

@@ -6,6 +6,7 @@
 #include "base/math.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -56,7 +57,8 @@ _Noreturn static void child(const struct rsm_spawn *how, pid_t parent, int repor
 
 	if (!how->outlive) {
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (getppid() != parent) /* it died before the prctl */
+		/* it died before the prctl; from another pid namespace that cannot be told */
+		if (!(how->namespaces & CLONE_NEWPID) && getppid() != parent)
 			_exit(127);
 	}
 	if (how->new_session)
@@ -97,7 +99,10 @@ int rsm_spawn(const struct rsm_spawn *how, pid_t *ret_pid, int *ret_pidfd, struc
 		return rsm_fail_errno(err, errno, "create a pipe");
 	report_r = pipefd[0];
 	report_w = pipefd[1];
-	pid = fork();
+	/* not unshare(), whose pid namespace would have all later children of ours too */
+	pid = how->namespaces ? (pid_t)syscall(SYS_clone, how->namespaces | SIGCHLD, NULL, NULL,
+					       NULL, NULL)
+			      : fork();
 	if (pid < 0)
 		return rsm_fail_errno(err, errno, "fork for '%s'", how->argv[0]);
 	if (pid == 0)

@@ -20,6 +20,9 @@
  * @argv:	NULL-terminated
  * @envp:	NULL for the caller's environment
  * @fds:	child's fd i is the caller's fds[i]; -1 gives /dev/null. Everything else is closed.
+ * @namespaces: CLONE_NEW* the child gets; of a new pid namespace it is PID 1, which its parent sees
+ *		under the pid that is returned, and which takes only signals that it handles or
+ *		blocks, and SIGKILL and SIGSTOP
  * @outlive:	do not die with the parent
  * @new_session: setsid()
  * @before_exec: runs in the child right before exec, after the fds are in place; async-signal-safe
@@ -31,6 +34,7 @@ struct rsm_spawn {
 	const char *const *envp;
 	const int *fds;
 	size_t nfds;
+	unsigned long namespaces;
 	bool outlive;
 	bool new_session;
 	int (*before_exec)(void *cookie);

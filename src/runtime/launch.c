@@ -23,6 +23,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -254,6 +255,28 @@ static int fill_state(struct launch *l, struct rsm_error *err)
 
 /* ---- the VMM */
 
+/*
+ * In namespaces of its own, if we may make any. What a container must not share with others is in
+ * the VM; these are for the day the guest takes the VMM over.
+ */
+static int spawn_apart(struct launch *l, struct rsm_spawn *how, struct rsm_error *err)
+{
+	int ret;
+
+	how->namespaces = CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS;
+	if (!l->spec->linux_.network_path)
+		how->namespaces |= CLONE_NEWNET;
+	ret = rsm_spawn(how, &l->pid, &l->pidfd, err);
+	if (ret != -EPERM)
+		return ret;
+	rsm_log(geteuid() == 0 ? RSM_LOG_WARNING : RSM_LOG_DEBUG,
+		"without CAP_SYS_ADMIN the VMM has no namespaces of its own");
+	if (err)
+		*err = (struct rsm_error)RSM_ERROR_INIT;
+	how->namespaces = 0;
+	return rsm_spawn(how, &l->pid, &l->pidfd, err);
+}
+
 static int spawn_vmm(struct launch *l, struct rsm_error *err)
 {
 	const struct cmd_env *env = l->env;
@@ -295,14 +318,14 @@ static int spawn_vmm(struct launch *l, struct rsm_error *err)
 	for (unsigned i = 0; i < l->o->preserve_fds; i++)
 		fds[VMM_EXTRA + i] = STDERR_FILENO + 1 + (int)i;
 	{
-		const struct rsm_spawn how = {
+		struct rsm_spawn how = {
 			.argv = argv,
 			.fds = fds,
 			.nfds = VMM_EXTRA + l->o->preserve_fds,
 			.outlive = true, /* it ends by itself when the other end of the sync socket is gone */
 		};
 
-		ret = rsm_spawn(&how, &l->pid, &l->pidfd, err);
+		ret = spawn_apart(l, &how, err);
 	}
 	if (ret < 0)
 		return ret;

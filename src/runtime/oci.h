@@ -157,6 +157,7 @@ struct oci_offset {
 
 struct oci_linux {
 	uint64_t namespaces; /* CLONE_NEW* */
+	const char *network_path; /* of a network namespace to join; NULL: a new one */
 	struct oci_idmap *uid_map, *gid_map;
 	size_t n_uid_map, n_gid_map;
 	struct oci_offset monotonic, boottime;

@@ -19,10 +19,10 @@ static const struct {
 	const char *name;
 	uint64_t flag;
 	bool optional;
-	const char *no_path; /* why one cannot be joined */
+	const char *no_path; /* why one cannot be joined; NULL: it can */
 } namespaces[] = {
 	{"pid", CLONE_NEWPID, false, NOT_THE_HOSTS},
-	{"network", CLONE_NEWNET, false, "that is not supported yet"},
+	{"network", CLONE_NEWNET, false, NULL}, /* the VMM joins it */
 	{"ipc", CLONE_NEWIPC, false, NOT_THE_HOSTS},
 	{"uts", CLONE_NEWUTS, false, NOT_THE_HOSTS},
 	{"mount", CLONE_NEWNS, false, NOT_THE_HOSTS},
@@ -41,20 +41,22 @@ static const struct oci_field namespace_fields[] = {
 	OCI_FIELD("path", STRING, oci_take_path, offsetof(struct namespace, path)),
 };
 
-static int add_namespace(struct oci_parser *p, const struct namespace *ns, uint64_t *set)
+static int add_namespace(struct oci_parser *p, const struct namespace *ns, struct oci_linux *l)
 {
 	for (size_t i = 0; i < RSM_ARRAY_SIZE(namespaces); i++) {
 		if (strcmp(namespaces[i].name, ns->type) != 0)
 			continue;
-		if (ns->path && ns->path[0]) {
+		if (ns->path && ns->path[0] && namespaces[i].no_path) {
 			(void)oci_enter(p, "path");
 			return oci_fail(p, EOPNOTSUPP,
 					"an existing %s namespace ('%s') cannot be joined: %s",
 					ns->type, ns->path, namespaces[i].no_path);
 		}
-		if (*set & namespaces[i].flag)
+		if (l->namespaces & namespaces[i].flag)
 			return oci_fail(p, EINVAL, "namespace '%s' twice", ns->type);
-		*set |= namespaces[i].flag;
+		l->namespaces |= namespaces[i].flag;
+		if (ns->path && ns->path[0])
+			l->network_path = ns->path;
 		return 0;
 	}
 	(void)oci_enter(p, "type");
@@ -81,7 +83,7 @@ int oci_take_namespaces(struct oci_parser *p, const struct rsm_json *v, void *to
 	for (size_t i = 0; ret == 0 && i < n; i++) {
 		size_t mark = oci_enter_index(p, i);
 
-		ret = add_namespace(p, &((const struct namespace *)items)[i], &l->namespaces);
+		ret = add_namespace(p, &((const struct namespace *)items)[i], l);
 		if (ret == 0)
 			oci_leave(p, mark);
 	}

@@ -5,8 +5,12 @@
 #include "base/math.h"
 #include "runtime/hooks.h"
 
+#include <fcntl.h>
+#include <linux/nsfs.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
@@ -287,12 +291,30 @@ static Runsm__CreateContainerRequest *container_message(struct arena *a,
 		       : NULL;
 }
 
+/* What is joined must be there, and be what it is said to be. */
+static int add_network(const struct oci_linux *l, Runsm__VmConfig *config, struct rsm_error *err)
+{
+	_cleanup_close_ int fd = -1;
+
+	if (!l->network_path)
+		return 0;
+	fd = open(l->network_path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return rsm_fail_errno(err, errno, "linux.namespaces: open '%s'", l->network_path);
+	if (ioctl(fd, NS_GET_NSTYPE) != CLONE_NEWNET)
+		return rsm_fail(err, EINVAL, "linux.namespaces: '%s' is not a network namespace",
+				l->network_path);
+	config->network_namespace = PB(l->network_path);
+	return 0;
+}
+
 static int build(struct arena *a, const struct vm_request *req, Runsm__VmConfig *config,
 		 struct rsm_error *err)
 {
 	const struct settings *s = req->settings;
 	const struct oci_spec *spec = req->spec;
 	Runsm__Export *root;
+	int r;
 
 	config->exports = arena_alloc(a, spec->n_mounts + 1, sizeof(*config->exports));
 	config->container = container_message(a, req);
@@ -324,7 +346,8 @@ static int build(struct arena *a, const struct vm_request *req, Runsm__VmConfig 
 	config->has_console_socket = req->console_socket;
 	config->fuse_trace = PB(s->fuse_trace);
 	config->await_hooks = hooks_any_at_create(spec);
-	return add_mounts(a, req, config, config->container, err);
+	r = add_network(&spec->linux_, config, err);
+	return r < 0 ? r : add_mounts(a, req, config, config->container, err);
 }
 
 int vmconfig_new(struct arena *a, const struct vm_request *req, Runsm__VmConfig **ret,

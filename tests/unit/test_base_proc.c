@@ -5,6 +5,7 @@
 #include "base/io.h"
 #include "cmocka_all.h"
 
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -29,6 +30,23 @@ static void child_gets_its_fds_and_no_others(void **state)
 	assert_string_equal(out,
 			    "/proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2 /proc/self/fd/3\n");
 	close(p[0]);
+}
+
+static void child_is_pid_1_of_its_own_namespace_and_waited_for_as_any(void **state)
+{
+	static const char *const argv[] = { "sh", "-c", "exit $((40 + $$))", NULL };
+	struct rsm_spawn how = { .argv = argv, .namespaces = CLONE_NEWPID };
+	struct rsm_error err = RSM_ERROR_INIT;
+	int status, r;
+	pid_t pid;
+
+	r = rsm_spawn(&how, &pid, NULL, &err);
+	if (r == -EPERM)
+		skip(); /* needs CAP_SYS_ADMIN */
+	assert_int_equal(r, 0);
+	assert_int_not_equal(pid, 1);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(rsm_exit_status(status), 41);
 }
 
 static void missing_program_is_an_error_that_names_it(void **state)
@@ -69,6 +87,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(child_gets_its_fds_and_no_others),
+		cmocka_unit_test(child_is_pid_1_of_its_own_namespace_and_waited_for_as_any),
 		cmocka_unit_test(missing_program_is_an_error_that_names_it),
 		cmocka_unit_test(fds_travel_over_a_socket),
 		cmocka_unit_test(process_identity_is_readable),

@@ -395,11 +395,15 @@ static int await_hooks(struct sandbox *s, struct rsm_error *err)
 
 int sandbox_start(struct sandbox *s, struct rsm_error *err)
 {
-	int r = await_hooks(s, err);
+	int r = network_enter(s, err);
 
+	if (r == 0)
+		r = await_hooks(s, err);
+
+	if (r == 0)
+		r = network_check(s, err);
 	if (r < 0)
 		return r;
-
 	if (!s->config->boot_timeout_ms)
 		s->config->boot_timeout_ms = DEFAULT_BOOT_MS;
 	r = rsm_loop_add(s->loop, s->sync_fd, 0, creator_gone, s, &s->sync_source);

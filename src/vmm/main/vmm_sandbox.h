@@ -9,6 +9,7 @@
  *	vmm_process.c	processes in it: stdio, exits
  *	vmm_control.c	service runsm.Sandbox on the control socket
  *	vmm_tty.c	host side of the container's terminal
+ *	vmm_net.c	the container's network namespace
  *	vmm_jail.c	rights given up before the guest runs
  *
  *	booting ──agent connects──▶ creating ──▶ created ──Start──▶ running ──init's exit──▶ ended
@@ -196,6 +197,12 @@ void process_wait(struct process *p, struct ttrpc_call *call);
 /* ---- vmm_control.c */
 int control_listen(struct sandbox *s, struct rsm_error *err);
 void control_free(struct sandbox *s);
+
+/* ---- vmm_net.c */
+/* Be in the container's network namespace: join the one config.json names, or set up the new one. */
+int network_enter(const struct sandbox *s, struct rsm_error *err);
+/* Refuse interfaces that the guest cannot be given. When all who may make some have done so. */
+int network_check(const struct sandbox *s, struct rsm_error *err);
 
 /* ---- vmm_jail.c */
 /* Give up what is not needed once the guest runs; on an error it must not. */
