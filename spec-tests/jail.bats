@@ -129,3 +129,27 @@ netns() {
 	fails 1 "network interface 'eth0'.*--network none" run --bundle "$BUNDLE" "$ID"
 	nothing_left
 }
+
+# mount ids of the host's namespace
+host_mounts() { awk '{ print $1 }' /proc/self/mountinfo; }
+
+@test "the root of runsm-vmm has nothing in it, and no directory it has open leads out" {
+	mkdir -p "$T/vol/below"
+	mount -t tmpfs tmpfs "$T/vol/below"
+	OUR_MOUNTS+=("$T/vol/below")
+	cfg '.mounts += [{"destination": "/mnt", "type": "bind", "source": $s, "options": ["rbind"]}]' \
+		--arg s "$T/vol"
+	ctr_up
+	local pid fd id
+	pid=$(vmm)
+	is proc "$(ls "/proc/$pid/root/")"
+	is 2 "$(wc -l <"/proc/$pid/mountinfo")" "mounts"
+	for fd in /proc/"$pid"/fd/*; do
+		[ -d "$fd" ] || continue
+		id=$(awk '$1 == "mnt_id:" { print $2 }' "/proc/$pid/fdinfo/${fd##*/}")
+		hasnt "^$id\$" "$(host_mounts)"
+	done
+	# what is exported is all there, with the mounts below it
+	in_ctr sh -c 'echo a >/mnt/x && echo b >/mnt/below/x && ls -i /mnt/below && ln -s x /tmp/l && ln /tmp/l /tmp/m'
+	is b "$(cat "$T/vol/below/x")"
+}

@@ -79,13 +79,17 @@ int fsrv_export_open(const char *path, bool readonly, struct fsrv_export *ret,
 /**
  * fsrv_passthrough_new() - A file system that shows host directories
  *
- * Needs /proc at this moment only, and keeps an fd of it that is of no use to a child: fork before.
+ * Keeps an fd of /proc/self/fd that is of no use to a child: fork before.
  * Sets the process' umask to 0: the guest has applied its own to
  * the modes it sends. May keep as many O_PATH fds as half of RLIMIT_NOFILE; raise that first.
  * Return: 0 or -errno with @err naming the export
  */
 int fsrv_passthrough_new(const struct fsrv_export *exports, size_t n, struct fsrv_fs **ret,
 			 struct rsm_error *err);
+
+/* The process has changed its root: do without the old one's /proc. Before there are requests. */
+int fsrv_passthrough_rerooted(struct fsrv_fs *fs);
+
 int fsrv_memfs_new(struct fsrv_fs **ret);
 void fsrv_fs_free(struct fsrv_fs *fs);
 

@@ -26,6 +26,7 @@
 #include <sys/sysmacros.h>
 
 #define FDS_MIN 32U
+#define OWN_FDS "/proc/self/fd"
 
 #ifndef SYS_fchmodat2
 #define SYS_fchmodat2 452 /* asm/unistd_64.h of Linux 6.6 */
@@ -274,8 +275,8 @@ int fsrv_passthrough_new(const struct fsrv_export *exports, size_t n, struct fsr
 	if (!pt->exports) {
 		r = rsm_fail(err, ENOMEM, "out of memory");
 	} else {
-		pt->proc_fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
-		r = pt->proc_fd < 0 ? rsm_fail_errno(err, errno, "open '/proc/self/fd'")
+		pt->proc_fd = open(OWN_FDS, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		r = pt->proc_fd < 0 ? rsm_fail_errno(err, errno, "open '" OWN_FDS "'")
 				    : add_exports(pt, exports, n, err);
 	}
 	if (r < 0) {
@@ -285,6 +286,15 @@ int fsrv_passthrough_new(const struct fsrv_export *exports, size_t n, struct fsr
 	umask(0);
 	*ret = &pt->fs;
 	return 0;
+}
+
+int fsrv_passthrough_rerooted(struct fsrv_fs *fs)
+{
+	struct pt *pt = to_pt(fs);
+
+	rsm_close(&pt->proc_fd);
+	pt->proc_fd = open(OWN_FDS, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return pt->proc_fd < 0 ? -errno : 0;
 }
 
 void fsrv_fs_free(struct fsrv_fs *fs)

@@ -5,6 +5,7 @@
  * ladder with the test of each step.
  *
  *	jail_caps.c	no_new_privs, core dumps, capabilities
+ *	jail_root.c	mount namespace
  *
  * The order is the caller's (src/vmm/main/vmm_jail.c for runsm-vmm, tcg.c for QEMU): everything
  * that needs a right happens before the step that takes it.
@@ -59,5 +60,16 @@ void jail_self(void);
  * Return: 0 or -errno, when the caller must not go on
  */
 int jail_keep_caps(uint64_t keep);
+
+/**
+ * jail_root() - Be in a mount namespace with nothing in it but /proc/self/fd
+ *
+ * Fds of directories that were opened before still lead where they did, and up from there: the
+ * caller has closed them, but for detached mounts. There are no other threads yet.
+ *
+ * Return: 0; 1, with nothing changed, if we may not make mount namespaces; or -errno, when the
+ * caller must not go on
+ */
+int jail_root(struct rsm_error *err);
 
 #endif

@@ -8,6 +8,7 @@
 #include "base/io.h"
 #include "cmocka_all.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -285,6 +286,134 @@ static void executed_program_gains_no_capability(void **state)
 	assert_int_equal(in_child(exec_gains_nothing, NULL), 0);
 }
 
+/* ------------------------------------------------------------------ root */
+
+static int count_entries(const char *path)
+{
+	DIR *d = opendir(path);
+	int n = 0;
+
+	if (!d)
+		return -1;
+	for (struct dirent *e; (e = readdir(d));)
+		n += e->d_name[0] != '.';
+	closedir(d);
+	return n;
+}
+
+/* In the new root: what of the host can be named? */
+static int look_around(void *arg)
+{
+	static const char *const missing[] = {
+		"/etc/passwd", "/dev/null",	"/tmp",			"/proc/self/exe",
+		"/proc/1/root", "/proc/sysrq-trigger", "/proc/self/fd/../exe", "/proc/self/fd/../../1",
+		"/..//etc/passwd",
+	};
+	int fd = *(int *)arg;
+	char path[64];
+
+	for (size_t i = 0; i < sizeof(missing) / sizeof(missing[0]); i++)
+		if (access(missing[i], F_OK) == 0 || errno != ENOENT)
+			return 1 + (int)i;
+	if (count_entries("/") != 1 || count_entries("/proc") != 1 || count_entries("/proc/self") != 1)
+		return 20;
+	if (mkdir("/x", 0755) == 0 || errno != EROFS)
+		return 21;
+	if (open("/x", O_WRONLY | O_CREAT | O_CLOEXEC, 0600) >= 0 || errno != EROFS)
+		return 22;
+	/* but our own fds can be opened anew */
+	(void)rsm_format(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return open(path, O_RDONLY | O_CLOEXEC) < 0 ? 23 : 0;
+}
+
+static int jailed_root(void *arg)
+{
+	struct rsm_error err = RSM_ERROR_INIT;
+	int fd = open("/etc/passwd", O_RDONLY | O_CLOEXEC);
+
+	if (jail_root(&err) != 0) {
+		print_message("%s\n", err.message);
+		return 100;
+	}
+	return look_around(&fd);
+}
+
+static void nothing_of_the_host_has_a_name_in_the_new_root(void **state)
+{
+	need_root();
+	assert_int_equal(in_child(jailed_root, NULL), 0);
+}
+
+/* As of a runsm that was itself started in a chroot, where pivot_root() does not work. */
+static int jailed_chroot(void *arg)
+{
+	struct rsm_error err = RSM_ERROR_INIT;
+	int fd = open("/etc/passwd", O_RDONLY | O_CLOEXEC);
+
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    mkdir("root", 0755) < 0 || mkdir("root/proc", 0755) < 0 ||
+	    mount("/proc", "root/proc", NULL, MS_BIND, NULL) < 0 || chroot("root") < 0 ||
+	    chdir("/") < 0)
+		return 99;
+	if (jail_root(&err) != 0) {
+		print_message("%s\n", err.message);
+		return 100;
+	}
+	return look_around(&fd);
+}
+
+static void a_chroot_is_left_for_the_new_root_too(void **state)
+{
+	need_root();
+	assert_int_equal(in_child(jailed_chroot, NULL), 0);
+}
+
+static int root_without_rights(void *arg)
+{
+	struct rsm_error err = RSM_ERROR_INIT;
+
+	if (jail_keep_caps(0) < 0)
+		return 99;
+	return jail_root(&err) == 1 && access("/etc/passwd", F_OK) == 0 ? 0 : 1;
+}
+
+static void root_stays_without_the_right_to_change_it(void **state)
+{
+	assert_int_equal(in_child(root_without_rights, NULL), 0);
+}
+
+/* The mounts of the namespace, as the host sees them. */
+static void no_mount_of_the_host_is_left(void **state)
+{
+	struct rsm_error err = RSM_ERROR_INIT;
+	char path[64], *text, c;
+	int ready[2], lines = 0;
+	pid_t pid;
+
+	need_root();
+	assert_int_equal(pipe(ready), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		if (jail_root(&err) == 0)
+			(void)!write(ready[1], "", 1);
+		pause();
+		_exit(1);
+	}
+	assert_int_equal(read(ready[0], &c, 1), 1);
+	(void)rsm_format(path, sizeof(path), "/proc/%d/mountinfo", pid);
+	assert_int_equal(rsm_read_file_at(AT_FDCWD, path, 1 << 20, &text, NULL), 0);
+	for (char *at = text; (at = strchr(at, '\n')); at++)
+		lines++;
+	assert_int_equal(lines, 2); /* the root, /proc/self/fd */
+	assert_non_null(strstr(text, " / / ro,nosuid,nodev,noexec"));
+	free(text);
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	close(ready[0]);
+	close(ready[1]);
+}
+
 /* ------------------------------------------------------------------ memory */
 
 /* A process of our user without CAP_SYS_PTRACE and @arg, the pid of one in jail_self() */
@@ -354,6 +483,10 @@ int main(void)
 		FILES(each_capability_of_the_file_server_is_needed_and_enough),
 		FILES(rights_of_root_are_gone),
 		cmocka_unit_test(executed_program_gains_no_capability),
+		cmocka_unit_test(nothing_of_the_host_has_a_name_in_the_new_root),
+		FILES(a_chroot_is_left_for_the_new_root_too),
+		cmocka_unit_test(root_stays_without_the_right_to_change_it),
+		cmocka_unit_test(no_mount_of_the_host_is_left),
 		cmocka_unit_test(same_user_cannot_look_into_our_memory),
 		cmocka_unit_test(crash_leaves_no_core),
 	};

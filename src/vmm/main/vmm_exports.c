@@ -147,6 +147,11 @@ fail:
 	return r;
 }
 
+int vmm_exports_rerooted(struct exports *x)
+{
+	return fsrv_passthrough_rerooted(x->fs);
+}
+
 void vmm_exports_free(struct exports *x, struct vdev *dev)
 {
 	virtiofs_free(dev);

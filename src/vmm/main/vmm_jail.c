@@ -7,11 +7,32 @@
  */
 #include "vmm/main/vmm_sandbox.h"
 
+#include "base/cleanup.h"
+#include "base/log.h"
 #include "vmm/jail.h"
+
+static int leave_root(struct sandbox *s, struct rsm_error *err)
+{
+	int r;
+
+	rsm_close(&s->state_fd); /* a way up to the host's root */
+	r = jail_root(err);
+	if (r < 0)
+		return r;
+	if (r > 0) {
+		rsm_log_debug("%s: no mount namespace without CAP_SYS_ADMIN", s->config->id);
+		return 0;
+	}
+	r = vmm_exports_rerooted(s->exports);
+	return r < 0 ? rsm_fail_errno(err, r, "open /proc/self/fd") : 0;
+}
 
 int sandbox_jail(struct sandbox *s, struct rsm_error *err)
 {
-	int r = jail_keep_caps(JAIL_FUSE_CAPS);
+	int r = leave_root(s, err);
 
-	return r < 0 ? rsm_fail_errno(err, r, "give up capabilities") : 0;
+	if (r < 0)
+		return rsm_error_prefix(err, "jail");
+	r = jail_keep_caps(JAIL_FUSE_CAPS);
+	return r < 0 ? rsm_fail_errno(err, r, "jail: give up capabilities") : 0;
 }

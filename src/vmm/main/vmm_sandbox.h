@@ -134,6 +134,8 @@ struct exports;
 /* Open what @config exports and make the virtio-fs device of it. */
 int vmm_exports_open(const Runsm__VmConfig *config, struct exports **ret, struct vdev **ret_dev,
 		     struct rsm_error *err);
+/* This process has changed its root. */
+int vmm_exports_rerooted(struct exports *x);
 void vmm_exports_free(struct exports *x, struct vdev *dev);
 
 /* ---- vmm_sandbox.c */
