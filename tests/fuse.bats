@@ -149,7 +149,7 @@ differential() { # seed, options…
 	run -1 "$FUSE" "$T/none" --source "$T/src" --foreground
 	[[ $output == *"mount on '$T/none': No such file or directory" ]]
 	run -1 "$FUSE" "$T/mnt" --source "$T/src" --cache sometimes
-	[[ $output == *"--cache sometimes: not never, auto or always" ]]
+	[[ $output == *"--cache sometimes: not never, auto, mostly or always" ]]
 	run -1 "$FUSE" "$T/mnt" --source "$T/src" --threads 0
 	[[ $output == *"--threads 0: not 1 to 64" ]]
 	run -0 "$FUSE" --help

@@ -163,7 +163,7 @@ void fsrv_dirbuf_add(struct fsrv_dirbuf *b, const char *name, size_t namelen, ui
 /* Entry and attribute timeouts of a cache mode. */
 static inline void fsrv_set_timeouts(struct fuse_entry_out *e, enum fsrv_cache cache)
 {
-	e->entry_valid = cache == FSRV_CACHE_ALWAYS ? 86400 : cache == FSRV_CACHE_AUTO;
+	e->entry_valid = cache == FSRV_CACHE_ALWAYS ? 86400 : cache != FSRV_CACHE_NEVER;
 	e->attr_valid = e->entry_valid;
 	e->entry_valid_nsec = 0;
 	e->attr_valid_nsec = 0;

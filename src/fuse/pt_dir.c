@@ -35,7 +35,7 @@ int pt_opendir(struct fsrv_fs *fs, uint64_t nodeid, struct fuse_open_out *out)
 	if (i->mnt) {
 		fd = openat(path_fd, ".", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		r = fd < 0 ? -errno : 0;
-		if (i->mnt->cache == FSRV_CACHE_ALWAYS)
+		if (i->mnt->cache >= FSRV_CACHE_MOSTLY)
 			out->open_flags = FOPEN_CACHE_DIR | FOPEN_KEEP_CACHE;
 	}
 	if (r == 0)

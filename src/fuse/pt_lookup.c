@@ -42,10 +42,10 @@ int pt_lookup(struct fsrv_fs *fs, uint64_t parent, const char *name, struct fuse
 		r = pt_enter(pt, dir, name, &st, -1, out, NULL);
 	} else {
 		r = -errno;
-		if (r == -ENOENT && dir->mnt->cache == FSRV_CACHE_ALWAYS) {
-			/* nobody but the guest will make it: remember that it is not there */
+		if (r == -ENOENT && dir->mnt->cache >= FSRV_CACHE_MOSTLY) {
+			/* hardly anybody but the guest will make it: remember that it is not there */
 			memset(out, 0, sizeof(*out));
-			fsrv_set_timeouts(out, FSRV_CACHE_ALWAYS);
+			fsrv_set_timeouts(out, dir->mnt->cache);
 			r = 0;
 		}
 	}

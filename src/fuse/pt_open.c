@@ -86,8 +86,8 @@ int pt_kill_suidgid(int fd)
 static uint32_t fopen_flags(const struct pt_inode *i)
 {
 	/* with AUTO, what the guest cached is dropped at each open; with NEVER attributes are asked
-	 * for at each read as well, and a new mtime drops it */
-	return i->mnt->cache == FSRV_CACHE_ALWAYS ? FOPEN_KEEP_CACHE : 0;
+	 * for at each read as well, and a new mtime drops it, as it does with MOSTLY after 1 s */
+	return i->mnt->cache >= FSRV_CACHE_MOSTLY ? FOPEN_KEEP_CACHE : 0;
 }
 
 static int do_open(struct pt *pt, struct pt_inode *i, const struct fuse_open_in *in,

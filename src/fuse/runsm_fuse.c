@@ -2,7 +2,7 @@
 /*
  * runsm-fuse: the FUSE server on /dev/fuse, as a file system of this very machine.
  *
- *	runsm-fuse MOUNTPOINT --source DIR [--readonly] [--cache never|auto|always] …
+ *	runsm-fuse MOUNTPOINT --source DIR [--readonly] [--cache never|auto|mostly|always] …
  *
  * It is how the server is tested and timed without a guest. The main thread waits for SIGTERM and
  * unmounts; the workers each read a request, handle it, write the reply, until the mount is gone.
@@ -47,7 +47,8 @@ static void usage(FILE *to)
 	      "\n"
 	      "  --source DIR       what to show\n"
 	      "  --readonly         refuse every change\n"
-	      "  --cache MODE       never, auto (1 s, default) or always (DIR changes only through here)\n"
+	      "  --cache MODE       never, auto (1 s, default), mostly (1 s, contents longer) or\n"
+	      "                     always (DIR changes only through here)\n"
 	      "  --threads N        workers (default 1)\n"
 	      "  --trace FILE       a line for each request; \"stderr\" is standard error\n"
 	      "  --foreground       do not go to the background\n"
@@ -60,10 +61,11 @@ static int parse_cache(const char *s, enum fsrv_cache *ret)
 	static const char *const names[] = {
 		[FSRV_CACHE_NEVER] = "never",
 		[FSRV_CACHE_AUTO] = "auto",
+		[FSRV_CACHE_MOSTLY] = "mostly",
 		[FSRV_CACHE_ALWAYS] = "always",
 	};
 
-	for (unsigned i = 0; i < 3; i++) {
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (!strcmp(s, names[i])) {
 			*ret = (enum fsrv_cache)i;
 			return 0;
@@ -97,7 +99,7 @@ static int parse(int argc, char **argv, struct options *o, struct rsm_error *err
 		case 'c':
 			if (parse_cache(optarg, &o->cache) < 0)
 				return rsm_fail(err, EINVAL,
-						"--cache %s: not never, auto or always", optarg);
+						"--cache %s: not never, auto, mostly or always", optarg);
 			break;
 		case 'j':
 			o->threads = (unsigned)strtoul(optarg, &end, 10);

@@ -93,13 +93,27 @@ static enum fsrv_cache session_cache(const struct fsrv_export *list, size_t n)
 	return FSRV_CACHE_ALWAYS;
 }
 
-static int make_device(struct exports *x, const struct fsrv_export *list, struct vdev **ret,
+/*
+ * A sandbox with shared files belongs to a client that manages it, and such a client copies files
+ * into the container's root file system as well while the container runs (docker cp).
+ */
+static void expect_client(struct fsrv_export *list, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (list[i].cache == FSRV_CACHE_ALWAYS)
+			list[i].cache = FSRV_CACHE_MOSTLY;
+}
+
+static int make_device(struct exports *x, struct fsrv_export *list, struct vdev **ret,
 		       struct rsm_error *err)
 {
 	struct fsrv_options session = {.cache = session_cache(list, x->n), .trace_fd = x->trace_fd};
 	struct virtiofs_options device = {.tag = FS_TAG, .request_queues = 1};
-	int r = fsrv_passthrough_new(list, x->n, &x->fs, err);
+	int r;
 
+	if (session.cache != FSRV_CACHE_ALWAYS)
+		expect_client(list, x->n);
+	r = fsrv_passthrough_new(list, x->n, &x->fs, err);
 	if (r < 0)
 		return rsm_error_prefix(err, "start the FUSE server");
 	r = fsrv_session_new(x->fs, &session, &x->session);
