@@ -104,3 +104,23 @@ got() { grep -qx "got $1" "$T/out"; }
 	sleep 0.5
 	is "$n" "$(wc -l <"$BUNDLE/rootfs/beats")"
 }
+
+# Stopped by a signal, as any process can be: it is there, signals to it wait, and KILL ends it.
+@test "a container that hangs is running; TERM waits, KILL ends it" {
+	bundle
+	sh_args 'trap "echo got; sleep 1000" TERM; echo ready; while :; do sleep 0.1; done'
+	ctr_up
+	wait_for 20 grep -qx ready "$T/out"
+	local pid
+	pid=$(ctr_pid)
+	kill -STOP "$pid"
+	rtx 0 state "$ID"
+	is running "$(jq -r .status <<<"$output")"
+	rtx 0 kill "$ID" TERM
+	! grep -qx got "$T/out"
+	kill -CONT "$pid"
+	wait_for 20 grep -qx got "$T/out"
+	kill -STOP "$pid"
+	rtx 0 kill "$ID" KILL
+	wait_status stopped
+}

@@ -122,7 +122,10 @@ int ctr_kill_vmm(const struct ctr *c, int timeout_ms);
 
 /**
  * ctr_status() - Ask how the container is
- * Return: enum ctr_status, or -errno if its VMM lives and does not answer
+ *
+ * A VMM that lives and says nothing is taken for running, with a warning.
+ *
+ * Return: enum ctr_status, or -errno if its VMM answers, but not as it should
  */
 int ctr_status(struct ctr *c, struct rsm_error *err);
 

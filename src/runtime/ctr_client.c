@@ -2,6 +2,7 @@
 #include "runtime/ctr_client.h"
 
 #include "base/io.h"
+#include "base/log.h"
 
 #include <stdlib.h>
 #include <time.h>
@@ -87,7 +88,7 @@ int ctr_signal(struct ctr *c, int sig, bool all, struct rsm_error *err)
 	request.id = c->id;
 	request.signal = (uint32_t)sig;
 	request.all = all;
-	return ctr_call(cl, "Signal", &request.base, CTR_CALL_TIMEOUT_MS, NULL, err);
+	return ctr_call(cl, "Signal", &request.base, CTR_SIGNAL_TIMEOUT_MS, NULL, err);
 }
 
 static bool not_listening(int ret)
@@ -106,7 +107,7 @@ int ctr_status(struct ctr *c, struct rsm_error *err)
 
 		if (!ctr_vmm_alive(c))
 			return CTR_STOPPED;
-		ret = ctr_simple_call(c, "State", CTR_CALL_TIMEOUT_MS, &reply, &why);
+		ret = ctr_simple_call(c, "State", CTR_STATE_TIMEOUT_MS, &reply, &why);
 		if (ret == 0) {
 			status = (int)((Runsm__StateResponse *)reply)->status;
 			protobuf_c_message_free_unpacked(reply, NULL);
@@ -124,6 +125,13 @@ int ctr_status(struct ctr *c, struct rsm_error *err)
 	}
 	if (!ctr_vmm_alive(c))
 		return CTR_STOPPED;
-	return rsm_fail(err, why.code, "the VMM of container '%s' (pid %d) does not answer: %s",
-			c->id, c->state.pid, why.message);
+	if (why.code != ETIMEDOUT)
+		return rsm_fail(err, why.code,
+				"the VMM of container '%s' (pid %d) does not answer: %s", c->id,
+				c->state.pid, why.message);
+	/* Stopped by a signal, or starved: a process that runs, as far as anybody can see. Podman
+	 * forgets a container of which it hears an error here. */
+	rsm_log_warn("the VMM of container '%s' (pid %d) does not answer: taken for running", c->id,
+		     c->state.pid);
+	return CTR_RUNNING;
 }

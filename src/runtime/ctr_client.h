@@ -10,6 +10,11 @@
 /* Longest a VMM may take to answer what it can answer by itself or by asking a live guest. */
 #define CTR_CALL_TIMEOUT_MS 30000
 
+/* What the VMM answers at once by itself; and how long a guest has to take a signal, of which the last
+ * one ends it anyway: a client that removes a hung container waits for both several times. */
+#define CTR_STATE_TIMEOUT_MS  3000
+#define CTR_SIGNAL_TIMEOUT_MS 6000
+
 /**
  * struct ctr_client - A connection and the loop it lives on
  * @closed:	the VMM closed it
