@@ -28,6 +28,7 @@ client_up() {
 	need is_root -- "needs root"
 	client_needs "$1"
 	export CLIENT=$1 C=$BATS_FILE_TMPDIR
+	export CLIENT_CGROUP=rsmc-$$-$1
 	export CLIENT_TAG=RSM_CLIENT_TAG=rsmc-$$-${BATS_TEST_FILENAME##*/}
 	ROOT=/run/runsm BUNDLE=
 	mkdir -p "$C/bin"
@@ -58,6 +59,17 @@ client_ns() {
 }
 
 in_ns() { nsenter -t "$CLIENT_NS" -m -n -- "$@" 3>&- 4>&-; }
+
+# client_daemon COMMAND…: in the background; client_daemon_stop ends it
+client_daemon() {
+	nsenter -t "$CLIENT_NS" -m -n -- "$@" </dev/null >"$C/daemon.log" 2>&1 3>&- 4>&- &
+	export CLIENT_DAEMON=$!
+}
+
+client_daemon_stop() {
+	kill "$CLIENT_DAEMON"
+	wait "$CLIENT_DAEMON"
+}
 
 # What the client runs as its runtime
 client_runtime() {
@@ -93,6 +105,7 @@ client_down() {
 		fi
 		sleep 0.1
 	done
+	find /sys/fs/cgroup -maxdepth 2 -depth -name "$CLIENT_CGROUP" -exec rmdir {} + || rc=1
 	kill "$CLIENT_NS"
 	wait "$CLIENT_NS" 2>/dev/null
 	client_unmount
@@ -154,6 +167,7 @@ teardown() {
 		if [ $SECONDS -ge $end ]; then
 			printf 'left behind:\n%s\n' "$left" >&2
 			sed -n 's/^process \([0-9]*\) .*/\1/p' <<<"$left" | xargs -r kill -9
+			in_ns find /run/runsm /run/runc -mindepth 1 -delete
 			rc=1
 			break
 		fi
@@ -161,7 +175,7 @@ teardown() {
 	done
 	if [ $rc != 0 ] || [ -z "${BATS_TEST_COMPLETED:-}" ]; then
 		sed 's/^/call: /' "$C/calls" >&2
-		[ ! -e "$C/daemon.log" ] || tail -n 20 "$C/daemon.log" >&2
+		[ ! -e "$C/daemon.log" ] || grep level=error "$C/daemon.log" | tail -n 10 >&2
 	fi
 	return $rc
 }
@@ -228,6 +242,35 @@ client_cmd_podman() {
 client_ids_podman() { cl ps -aq --no-trunc; }
 client_remove_all_podman() { cl rm -af -t 0 >/dev/null; }
 client_down_podman() { client_remove_all_podman; }
+
+# ---------------------------------------------------------------- docker
+
+client_up_docker() {
+	cat >"$C/daemon.json" <<-EOF
+		{"data-root": "$C/data", "exec-root": "$C/exec", "pidfile": "$C/docker.pid",
+		 "hosts": ["unix://$C/docker.sock"], "storage-driver": "overlay2",
+		 "exec-opts": ["native.cgroupdriver=cgroupfs"], "cgroup-parent": "$CLIENT_CGROUP",
+		 "default-runtime": "runsm", "runtimes": {"runsm": {"path": "$C/bin/runsm"}}}
+	EOF
+	client_daemon dockerd --config-file "$C/daemon.json"
+	wait_for 30 cl version >/dev/null 2>&1 || { tail -n 20 "$C/daemon.log" >&2; return 1; }
+	cl import "$C/box.tar" box >/dev/null
+	client_base
+}
+
+client_cmd_docker() { CLIENT_CMD=(docker --config "$C/docker" --host "unix://$C/docker.sock"); }
+
+client_ids_docker() { cl ps -aq --no-trunc; }
+client_remove_all_docker() {
+	local ids
+	ids=$(cl ps -aq)
+	[ -z "$ids" ] || cl rm -fv $ids >/dev/null
+}
+
+client_down_docker() {
+	client_remove_all_docker
+	client_daemon_stop
+}
 
 # ---------------------------------------------------------------- by client
 

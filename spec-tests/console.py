@@ -64,9 +64,12 @@ def command(master, line):
     return True
 
 
-def relay(master, out):
+def relay(master, out, child=-1):
+    """Until nobody has the terminal open any more, the child has ended, or told to hang up."""
     sel = selectors.DefaultSelector()
     sel.register(master, selectors.EVENT_READ)
+    if child >= 0:
+        sel.register(child, selectors.EVENT_READ)
     try:
         sel.register(0, selectors.EVENT_READ)
     except PermissionError:	# a file or /dev/null
@@ -74,8 +77,13 @@ def relay(master, out):
     pending = b""
     with open(out, "ab", buffering=0) as f:
         while True:
-            for key, _ in sel.select():
-                if key.fd == master:
+            ready = [key.fd for key, _ in sel.select()]
+            if child in ready and master not in ready:
+                return
+            for fd in ready:
+                if fd == child:
+                    continue
+                if fd == master:
                     try:
                         data = os.read(master, 65536)
                     except OSError:  # EIO: nobody has the slave open any more
@@ -104,7 +112,7 @@ def main():
         return 0
     out = sys.argv[2]
     pid, master = spawn(sys.argv[4:])
-    relay(master, out)
+    relay(master, out, os.pidfd_open(pid))
     os.close(master)
     _, status = os.waitpid(pid, 0)
     return os.waitstatus_to_exitcode(status)

@@ -6,6 +6,7 @@
 load helpers
 load clients
 load docker_cli
+load docker_options
 
 setup_file() { client_up podman; }
 teardown_file() { client_down; }
@@ -19,3 +20,47 @@ teardown_file() { client_down; }
 @test "podman exec: streams, exit codes, user, directory, environment, stdin, detached" { check_exec; }
 
 @test "podman stop -t ends what ignores SIGTERM; start again; rm -f" { check_stop_rm; }
+
+@test "podman kill -s sends signals by name and number; --stop-signal" { check_kill; }
+
+@test "podman run --init: SIGTERM ends the program with 143" { check_init; }
+
+@test "podman pause and unpause" { check_pause; }
+
+@test "podman wait gives the exit code, while it runs and afterwards" { check_wait; }
+
+@test "podman run passes signals on to the container" { check_signal_proxy; }
+
+@test "podman notices a VM that was killed, and removes one that hangs" { check_killed_vm; }
+
+@test "podman run --restart, restart" { check_restart; }
+
+@test "podman attach gives the container its stdin" { check_attach; }
+
+@test "podman run -i: 20 MiB each way, the end of stdin, a quick end" { check_big_streams; }
+
+@test "podman run -it: size, job control, detach, attach, exit code" { check_tty; }
+
+@test "podman exec -it: size, input, exit code" { check_exec_tty; }
+
+@test "podman diff and commit see what the container changed" { check_diff_commit; }
+
+@test "podman run --user, --group-add" { check_user; }
+
+@test "podman run --cap-add, --cap-drop" { check_caps; }
+
+@test "podman run --read-only, --tmpfs" { check_read_only; }
+
+@test "podman run --ulimit" { check_ulimit; }
+
+@test "podman run --memory, --cpus, --pids-limit" { check_limits; }
+
+@test "podman run -e, -w, --hostname, --entrypoint" { check_env_workdir; }
+
+@test "podman run -v: directory, file, read-only, by name" { check_volumes; }
+
+@test "podman run --security-opt seccomp: default, unconfined, a profile" { check_seccomp; }
+
+@test "podman run --sysctl, --device" { check_sysctl_device; }
+
+@test "podman run makes the usual mounts and files" { check_default_mounts; }
