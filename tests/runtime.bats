@@ -30,6 +30,7 @@ teardown() {
 	for file in "$T"/*.pid "$T"/root/*/state.json; do
 		[ ! -e "$file" ] || kill -9 "$(jq '.pid? // .' "$file")" 2>/dev/null || :
 	done
+	for file in "$T"/root/*/; do [ ! -d "$file" ] || rt delete --force "$(basename "$file")" || :; done
 	rm -rf "$T"
 }
 

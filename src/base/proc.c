@@ -49,11 +49,25 @@ static int place_fds(const struct rsm_spawn *how, int keep)
 	return (int)how->nfds;
 }
 
-_Noreturn static void child(const struct rsm_spawn *how, pid_t parent, int report)
+/* Until the parent has placed us; an end of file: it failed, or is gone. */
+static void wait_placed(const int gate[2])
+{
+	char c;
+
+	close(gate[1]);
+	if (rsm_read_full(gate[0], &c, 1) != 1)
+		_exit(127);
+}
+
+_Noreturn static void child(const struct rsm_spawn *how, pid_t parent, int report,
+			    const int gate[2])
 {
 	struct sigaction dfl = { .sa_handler = SIG_DFL };
 	sigset_t none;
 	int ret = 0;
+
+	if (how->place)
+		wait_placed(gate);
 
 	if (!how->outlive) {
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -89,9 +103,9 @@ _Noreturn static void child(const struct rsm_spawn *how, pid_t parent, int repor
 
 int rsm_spawn(const struct rsm_spawn *how, pid_t *ret_pid, int *ret_pidfd, struct rsm_error *err)
 {
-	_cleanup_close_ int report_r = -1, report_w = -1, pidfd = -1;
+	_cleanup_close_ int report_r = -1, report_w = -1, gate_r = -1, gate_w = -1, pidfd = -1;
 	pid_t parent = getpid(), pid;
-	int pipefd[2], failure = 0;
+	int pipefd[2], failure = 0, ret = 0;
 	ssize_t n;
 
 	rsm_assert(how->nfds <= SPAWN_FDS_MAX);
@@ -99,6 +113,12 @@ int rsm_spawn(const struct rsm_spawn *how, pid_t *ret_pid, int *ret_pidfd, struc
 		return rsm_fail_errno(err, errno, "create a pipe");
 	report_r = pipefd[0];
 	report_w = pipefd[1];
+	if (how->place && pipe2(pipefd, O_CLOEXEC) < 0)
+		return rsm_fail_errno(err, errno, "create a pipe");
+	if (how->place) {
+		gate_r = pipefd[0];
+		gate_w = pipefd[1];
+	}
 	/* not unshare(), whose pid namespace would have all later children of ours too */
 	pid = how->namespaces ? (pid_t)syscall(SYS_clone, how->namespaces | SIGCHLD, NULL, NULL,
 					       NULL, NULL)
@@ -106,11 +126,17 @@ int rsm_spawn(const struct rsm_spawn *how, pid_t *ret_pid, int *ret_pidfd, struc
 	if (pid < 0)
 		return rsm_fail_errno(err, errno, "fork for '%s'", how->argv[0]);
 	if (pid == 0)
-		child(how, parent, report_w);
+		child(how, parent, report_w, (const int[]){gate_r, gate_w});
 	rsm_close(&report_w);
+	if (how->place) {
+		ret = how->place(how->cookie, pid, err);
+		if (ret == 0) /* one that died meanwhile is reported below */
+			(void)rsm_write_full(gate_w, "", 1);
+		rsm_close(&gate_w);
+	}
 	pidfd = rsm_pidfd_open(pid);
 	n = rsm_read_full(report_r, &failure, sizeof(failure));
-	if (n == 0 && pidfd >= 0) {
+	if (n == 0 && pidfd >= 0 && ret == 0) {
 		*ret_pid = pid;
 		if (ret_pidfd)
 			*ret_pidfd = rsm_steal_fd(pidfd);
@@ -121,6 +147,8 @@ int rsm_spawn(const struct rsm_spawn *how, pid_t *ret_pid, int *ret_pidfd, struc
 	(void)kill(pid, SIGKILL);
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
+	if (ret < 0)
+		return ret;
 	return rsm_fail_errno(err, failure, "execute '%s'", how->path ? how->path : how->argv[0]);
 }
 

@@ -25,6 +25,8 @@
  *		blocks, and SIGKILL and SIGSTOP
  * @outlive:	do not die with the parent
  * @new_session: setsid()
+ * @place:	runs in the caller while the child, just forked, waits: moves it to where it shall be
+ *		(its cgroup); a failure ends the child and is rsm_spawn()'s
  * @before_exec: runs in the child right before exec, after the fds are in place; async-signal-safe
  *		calls only; a negative return ends the child and is reported by rsm_spawn()
  */
@@ -37,6 +39,7 @@ struct rsm_spawn {
 	unsigned long namespaces;
 	bool outlive;
 	bool new_session;
+	int (*place)(void *cookie, pid_t pid, struct rsm_error *err);
 	int (*before_exec)(void *cookie);
 	void *cookie;
 };

@@ -4,6 +4,7 @@
 
 #include "base/io.h"
 #include "base/proc.h"
+#include "runtime/cgroup.h"
 
 #include <ctype.h>
 #include <fcntl.h>
@@ -200,6 +201,9 @@ static int remove_remains(int rootfd, const char *id, bool damaged, struct rsm_e
 	if (lock < 0)
 		return rsm_fail_errno(err, lock, "lock container '%s'", id);
 	kill_listener(dir);
+	r = cgroup_remove_saved(dir, err);
+	if (r < 0)
+		return r;
 	r = rsm_remove_tree_at(rootfd, id);
 	return r < 0 ? rsm_fail_errno(err, r, "remove what is left of container '%s'", id) : 1;
 }
@@ -266,9 +270,12 @@ int ctr_remove_remains(const char *root, const char *id, bool damaged, struct rs
 int ctr_remove(struct ctr *c, struct rsm_error *err)
 {
 	static const char *const first[] = {"control.sock", "config.json", "state.json"};
-	_cleanup_close_ int rootfd = lock_root(c->root, err);
-	int r;
+	_cleanup_close_ int rootfd = -1;
+	int r = cgroup_remove_saved(c->dirfd, err);
 
+	if (r < 0)
+		return r;
+	rootfd = lock_root(c->root, err);
 	if (rootfd < 0)
 		return rootfd;
 	for (size_t i = 0; i < sizeof(first) / sizeof(first[0]); i++)

@@ -4,6 +4,10 @@
  *
  *	read and check config.json, settings, guest image	nothing to undo
  *	make the state directory, locked			undo: remove it
+ *	plan the cgroup, then make it				undo: remove it
+ *	spawn runsm-vmm, inside the cgroup, with VmConfig in a memfd	undo: kill and reap it
+}
+
  *	spawn runsm-vmm with VmConfig in a memfd		undo: kill and reap it, poststop hooks
  *	write state.json ("creating"), so that a kill -9 of this process leaves a container that
  *	delete can find and end
@@ -17,6 +21,7 @@
 #include "base/math.h"
 #include "base/proc.h"
 #include "image/guest.h"
+#include "runtime/cgroup.h"
 #include "runtime/hooks.h"
 #include "runtime/tty.h"
 #include "runtime/vmconfig.h"
@@ -55,6 +60,7 @@ struct launch {
 	struct arena arena;
 	Runsm__VmConfig *config;
 	struct ctr *c;
+	struct cgroup *cgroup;
 	pid_t pid;
 	int console, memfd, sync, pidfd, signals;
 };
@@ -65,6 +71,7 @@ static void launch_done(struct launch *l)
 	oci_spec_free(l->spec);
 	arena_free(&l->arena);
 	ctr_free(l->c);
+	cgroup_free(l->cgroup);
 	rsm_close(&l->console);
 	rsm_close(&l->memfd);
 	rsm_close(&l->sync);
@@ -255,6 +262,23 @@ static int fill_state(struct launch *l, struct rsm_error *err)
 
 /* ---- the VMM */
 
+static int make_cgroup(struct launch *l, struct rsm_error *err)
+{
+	const char *path = l->spec->linux_.cgroups_path;
+	const struct cgroup_where where = {
+		.id = l->c->id, .cgroups_path = path, .root = l->env->root};
+	int ret = cgroup_plan(l->c->dirfd, &where, &l->cgroup, err);
+
+	return ret < 0 ? ret : cgroup_make(l->cgroup, l->c->dirfd, path && path[0], err);
+}
+
+static int place_vmm(void *cookie, pid_t pid, struct rsm_error *err)
+{
+	const struct launch *l = cookie;
+
+	return cgroup_place(l->cgroup, pid, err);
+}
+
 /*
  * In namespaces of its own, if we may make any. What a container must not share with others is in
  * the VM; these are for the day the guest takes the VMM over.
@@ -322,6 +346,8 @@ static int spawn_vmm(struct launch *l, struct rsm_error *err)
 			.argv = argv,
 			.fds = fds,
 			.nfds = VMM_EXTRA + l->o->preserve_fds,
+			.place = place_vmm,
+			.cookie = l,
 			.outlive = true, /* it ends by itself when the other end of the sync socket is gone */
 		};
 
@@ -526,6 +552,8 @@ static int start_vmm(struct launch *l, struct rsm_error *err)
 	if (ret < 0)
 		return rsm_fail_errno(err, ret, "copy config.json");
 	ret = fill_state(l, err);
+	if (ret == 0)
+		ret = make_cgroup(l, err);
 	if (ret == 0)
 		ret = spawn_vmm(l, err);
 	if (ret == 0)

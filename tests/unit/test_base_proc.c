@@ -5,6 +5,7 @@
 #include "base/io.h"
 #include "cmocka_all.h"
 
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -61,6 +62,55 @@ static void missing_program_is_an_error_that_names_it(void **state)
 	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* nothing left to reap */
 }
 
+static int refuse(void *cookie, pid_t pid, struct rsm_error *err)
+{
+	*(pid_t *)cookie = pid;
+	return rsm_fail(err, EPERM, "not here");
+}
+
+static int note(void *cookie, pid_t pid, struct rsm_error *err)
+{
+	char path[64], comm[32] = "";
+	_cleanup_close_ int fd = -1;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+	fd = open(path, O_RDONLY);
+	assert_true(read(fd, comm, sizeof(comm) - 1) > 0);
+	assert_string_not_equal(comm, "true\n"); /* it waits, and has not executed it */
+	*(pid_t *)cookie = pid;
+	return 0;
+}
+
+static void child_is_placed_before_it_executes(void **state)
+{
+	pid_t placed = 0, pid = 0;
+	const struct rsm_spawn how = {.argv = (const char *[]){"true", NULL},
+				      .fds = (const int[]){-1, -1, -1},
+				      .nfds = 3,
+				      .place = note,
+				      .cookie = &placed};
+	struct rsm_error err = RSM_ERROR_INIT;
+	int status;
+
+	assert_int_equal(rsm_spawn(&how, &pid, NULL, &err), 0);
+	assert_int_equal(pid, placed);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+static void child_that_cannot_be_placed_never_executes(void **state)
+{
+	pid_t placed = 0, pid = 0;
+	const struct rsm_spawn how = {
+		.argv = (const char *[]){"true", NULL}, .place = refuse, .cookie = &placed};
+	struct rsm_error err = RSM_ERROR_INIT;
+
+	assert_int_equal(rsm_spawn(&how, &pid, NULL, &err), -EPERM);
+	assert_string_equal(err.message, "not here");
+	assert_true(placed > 0);
+	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+}
+
 static void fds_travel_over_a_socket(void **state)
 {
 	int sv[2], fds[RSM_FDS_MAX];
@@ -89,6 +139,8 @@ int main(void)
 		cmocka_unit_test(child_gets_its_fds_and_no_others),
 		cmocka_unit_test(child_is_pid_1_of_its_own_namespace_and_waited_for_as_any),
 		cmocka_unit_test(missing_program_is_an_error_that_names_it),
+		cmocka_unit_test(child_is_placed_before_it_executes),
+		cmocka_unit_test(child_that_cannot_be_placed_never_executes),
 		cmocka_unit_test(fds_travel_over_a_socket),
 		cmocka_unit_test(process_identity_is_readable),
 	};

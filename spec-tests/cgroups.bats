@@ -1,0 +1,124 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+#
+# The container's cgroup on the host.
+
+load helpers.bash
+
+CG=/sys/fs/cgroup
+
+# Every hierarchy of this host as "MOUNT", one line each
+hierarchies() { awk '$(NF-2) ~ /^cgroup2?$/ { print $5 }' /proc/self/mountinfo; }
+
+# in_cgroup PID PATH: the process is in PATH of every hierarchy
+in_cgroup() {
+	hasnt '^[^:]*:[^:]*:.*' "$(grep -vxE "[^:]*:[^:]*:$2" "/proc/$1/cgroup")"
+}
+
+tree_of() {
+	echo "$1"
+	local child
+	for child in $(pgrep -P "$1"); do tree_of "$child"; done
+}
+
+no_cgroup() {
+	local dir
+	for dir in $(hierarchies); do
+		[ ! -e "$dir$1" ] || { echo "$dir$1 is there" >&2; return 1; }
+	done
+}
+
+@test "cgroupsPath: everything of the container is in it, in each hierarchy; delete removes it" {
+	# spec: config-linux.md#cgroups-path
+	local pid
+	bundle
+	cfg '.linux.cgroupsPath = $p' --arg p "/rsm-test/$ID"
+	ctr_up
+	for pid in $(tree_of "$(ctr_pid)"); do
+		in_cgroup "$pid" "/rsm-test/$ID"
+	done
+	rt kill "$ID" KILL
+	wait_status stopped
+	rt delete "$ID"
+	no_cgroup "/rsm-test/$ID"
+	rmdir $CG/*/rsm-test
+}
+
+@test "cgroupsPath: a relative path is below the caller's own cgroups" {
+	# spec: config-linux.md#cgroups-path
+	local own
+	own=$(sed -n 's/^[0-9]*:memory://p' /proc/self/cgroup)
+	bundle
+	cfg '.linux.cgroupsPath = $p' --arg p "$ID-rel"
+	ctr_create
+	grep -qxE "[0-9]*:memory:${own%/}/$ID-rel" "/proc/$(ctr_pid)/cgroup"
+	rt delete -f "$ID"
+	[ ! -e "$CG/memory${own%/}/$ID-rel" ]
+}
+
+@test "cgroupsPath: without one the container is below /runsm" {
+	# spec: config-linux.md#cgroups-path
+	runsm_only
+	bundle
+	cfg 'del(.linux.cgroupsPath)'
+	ctr_create
+	matches "^/runsm/$ID@[0-9a-f]{8}\$" "$(sed -n 's/^[0-9]*:memory://p' "/proc/$(ctr_pid)/cgroup")"
+	rt delete -f "$ID"
+	[ -z "$(find $CG/*/runsm -maxdepth 1 -name "$ID*" 2>/dev/null)" ]
+}
+
+@test "cgroup: goes with delete although the VMM was killed" {
+	bundle
+	cfg '.linux.cgroupsPath = $p' --arg p "/$ID"
+	ctr_up
+	kill -9 "$(ctr_pid)"
+	wait_status stopped
+	[ -d "$CG/memory/$ID" ]
+	rt delete "$ID"
+	no_cgroup "/$ID"
+}
+
+@test "cgroup: processes left in it are killed by delete" {
+	local pid
+	runsm_only
+	bundle
+	cfg '.linux.cgroupsPath = $p' --arg p "/$ID"
+	ctr_up
+	background sleep 1000
+	pid=$!
+	mkdir "$CG/pids/$ID/below"
+	echo "$pid" >"$CG/pids/$ID/below/cgroup.procs"
+	rt delete -f "$ID"
+	no_cgroup "/$ID"
+}
+
+@test "cgroup: one that others use is left to them" {
+	local pid
+	runsm_only
+	bundle
+	cfg '.linux.cgroupsPath = $p' --arg p "/$ID"
+	mkdir "$CG/pids/$ID"
+	background sleep 1000
+	pid=$!
+	echo "$pid" >"$CG/pids/$ID/cgroup.procs"
+	ctr_create
+	rt delete -f "$ID"
+	kill -0 "$pid"
+	[ ! -e "$CG/memory/$ID" ]
+	kill "$pid"
+	wait_for 5 rmdir "$CG/pids/$ID"
+}
+
+@test "cgroup: one that cannot be made fails create, and nothing is left" {
+	bundle
+	cfg '.linux.cgroupsPath = "/cgroup.procs/x"' # a file of every hierarchy
+	fails 1 'cgroup' create --bundle "$BUNDLE" "$ID"
+	fails 1 'does not exist' state "$ID"
+}
+
+@test "cgroupsPath: '..' is refused" {
+	runsm_only
+	bundle
+	cfg '.linux.cgroupsPath = "/a/../../b"'
+	fails 1 "linux.cgroupsPath: .*'\.\.'" create --bundle "$BUNDLE" "$ID"
+}
