@@ -137,12 +137,19 @@ guest_fails() {
 
 @test "a guest kernel that panics later: the container ends, the console's last lines are told" {
 	cfg 'del(.linux.readonlyPaths) | .process.capabilities |= with_entries(.value += ["CAP_SYS_ADMIN"])'
-	sh_args 'echo up; sleep 0.3; echo c >/proc/sysrq-trigger; sleep 100'
-	run --separate-stderr rt --log "$T/log" --log-format json run --bundle "$BUNDLE" "$ID" </dev/null
-	[ "$status" != 0 ]
-	is up "$output"
-	matches 'panic' "$stderr"
-	grep -q 'sysrq' "$T/log" || matches 'sysrq' "$stderr"
+	sh_args 'echo up; read go; echo c >/proc/sysrq-trigger; sleep 100'
+	mkfifo "$T/in"
+	exec 7<>"$T/in"
+	rt --log "$T/log" --log-format json run --bundle "$BUNDLE" "$ID" <&7 >"$T/out" 2>"$T/err" &
+	local pid=$! rc=0
+	wait_for 30 grep -qx up "$T/out"
+	echo go >&7
+	exec 7>&-
+	wait $pid || rc=$?
+	[ "$rc" != 0 ] && [ "$rc" -lt 124 ] || is 255 "$rc"
+	is up "$(cat "$T/out")"
+	matches 'panic' "$(cat "$T/err")"
+	grep -q 'sysrq' "$T/log" || matches 'sysrq' "$(cat "$T/err")"
 	nothing_left
 
 	# and detached: it counts as stopped

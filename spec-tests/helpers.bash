@@ -88,9 +88,16 @@ bundle() {
 	rm -rf "$BUNDLE"
 	mkdir -p "$BUNDLE"
 	rootfs_into "$kind" "$BUNDLE/rootfs" "${2:-}"
+	[ -e "$BATS_RUN_TMPDIR/config.json" ] || first_config
+	cp "$BATS_RUN_TMPDIR/config.json" "$BUNDLE"
+}
+
+# What every bundle begins with: made once in a run, as that takes some processes
+first_config() {
 	(cd "$BUNDLE" && "$RUNTIME" spec)
 	cfg '.process.terminal = false | .root.readonly = false'
 	args sleep 1000
+	mv "$BUNDLE/config.json" "$BATS_RUN_TMPDIR/config.json"
 }
 
 # cfg FILTER [JQ-OPTION…]: edit config.json
