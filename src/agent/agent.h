@@ -59,6 +59,13 @@ int boot_guest(struct agent *a, struct rsm_error *err);
 _Noreturn void boot_failed(const struct rsm_error *err);
 int loopback_up(struct rsm_error *err);
 
+/* ---- modules.c: kernel modules of the initramfs */
+
+/* What every guest needs, and what its devices need. */
+int modules_load(struct rsm_error *err);
+/* Let the loop load what can wait until containers have been started. */
+void modules_load_late(struct agent *a);
+
 /* ---- transport.c */
 
 /* Start to connect to a host port; Return: non-blocking socket, connected or about to be, -errno */

@@ -24,8 +24,6 @@
 #include <sys/syscall.h>
 #include <termios.h>
 
-#define MODULES        "/modules"
-#define ORDER_MAX      65536
 #define NOFILE_HARD    524288 /* systemd's default, which distributions are tested with */
 #define CGROUP_CONTROL AGENT_CGROUP "/cgroup.subtree_control"
 
@@ -75,39 +73,6 @@ static void open_console(void)
 			(void)dup2(fd, i);
 	if (fd > 2)
 		close(fd);
-}
-
-static int load_module(const char *name, struct rsm_error *err)
-{
-	char path[256];
-	_cleanup_close_ int fd = -1;
-	int ret = rsm_format(path, sizeof(path), MODULES "/%s", name);
-
-	if (ret < 0)
-		return rsm_fail_errno(err, ret, "load module '%s'", name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 && errno == ENOENT) /* built into this kernel */
-		return 0;
-	if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) < 0 && errno != EEXIST))
-		return rsm_fail_errno(err, errno, "load module '%s'", name);
-	(void)unlink(path); /* its memory is the guest's */
-	return 0;
-}
-
-static int load_modules(struct rsm_error *err)
-{
-	_cleanup_free_ char *order = NULL;
-	char *line, *rest;
-	int ret = rsm_read_file_at(AT_FDCWD, MODULES "/order", ORDER_MAX, &order, NULL);
-
-	if (ret == -ENOENT) /* everything is built in */
-		return 0;
-	if (ret < 0)
-		return rsm_fail_errno(err, ret, "read " MODULES "/order");
-	for (line = strtok_r(order, "\n", &rest); line && ret == 0;
-	     line = strtok_r(NULL, "\n", &rest))
-		ret = load_module(line, err);
-	return ret;
 }
 
 int loopback_up(struct rsm_error *err)
@@ -168,7 +133,7 @@ int boot_guest(struct agent *a, struct rsm_error *err)
 		ret = mount_all(err);
 	open_console();
 	if (ret == 0)
-		ret = load_modules(err);
+		ret = modules_load(err);
 	if (ret == 0)
 		ret = loopback_up(err);
 	if (ret < 0)

@@ -56,6 +56,8 @@ static int serve(struct agent *a, int fd, struct rsm_error *err)
 		ret = ttrpc_conn_new(a->loop, fd, &rpc_server, a, &a->conn);
 	if (ret < 0)
 		return rsm_fail_errno(err, ret, "serve the host");
+	if (!a->test)
+		modules_load_late(a);
 	ret = rsm_loop_run(a->loop);
 	if (ret < 0)
 		return rsm_fail_errno(err, ret, "the connection to the host has failed");

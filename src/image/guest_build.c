@@ -38,9 +38,17 @@
 
 static_assert(IMG_SHA256_SIZE == IMG_SHA256_HEX_SIZE, "img_file holds a checksum");
 
-/* What the agent needs before it can talk to the host; what these depend on comes with them. */
-static const char *const needed_modules[] = {"virtio_mmio", "virtiofs",
-					     "vmw_vsock_virtio_transport"};
+/*
+ * What the agent needs before it can talk to the host, and what it loads when there is such a
+ * device. What these depend on comes with them. A kernel may lack the latter: it has no use for
+ * such devices then.
+ */
+static const struct {
+	const char *name, *when;
+} wanted_modules[] = {
+	{"virtio_mmio", ""},        {"virtiofs", ""},           {"vmw_vsock_virtio_transport", ""},
+	{"virtio_net", "virtio:1"}, {"virtio_blk", "virtio:2"}, {"virtio_balloon", "late:5"},
+};
 
 /**
  * struct build - A build at work
@@ -376,12 +384,17 @@ static int choose_modules(struct build *b, struct rsm_error *err)
 	b->order = calloc(b->modules.n + 1, sizeof(*b->order));
 	if (!b->order)
 		return rsm_fail_errno(err, ENOMEM, "kernel modules");
-	for (size_t i = 0; i < RSM_ARRAY_SIZE(needed_modules); i++) {
+	for (size_t i = 0; i < RSM_ARRAY_SIZE(wanted_modules); i++) {
+		const char *name = wanted_modules[i].name, *when = wanted_modules[i].when;
+		size_t from = b->n_order;
 		int r;
 
-		if (is_builtin(b, needed_modules[i]))
+		if (is_builtin(b, name) || (*when && !img_ko_find(&b->modules, name)))
 			continue;
-		r = img_ko_order(&b->modules, needed_modules[i], b->order, &b->n_order, err);
+		r = img_ko_order(&b->modules, name, b->order, &b->n_order, err);
+		for (; r == 0 && from < b->n_order; from++)
+			r = rsm_format(b->modules.ko[b->order[from]].when, IMG_KO_WHEN_MAX, "%s",
+				       when);
 		if (r < 0) {
 			(void)rsm_error_prefix(err, "kernel %s cannot run containers",
 					       b->kernel.version);

@@ -50,7 +50,7 @@ static int put_modules(struct archive *a, const struct img_ko_set *set, const si
 
 		rsm_format(path, sizeof(path), MODULES_DIR "%s.ko", ko->name);
 		r = put(a, path, S_IFREG | 0644, ko->data, ko->len, err);
-		rsm_buf_addf(&list, "%s.ko\n", ko->name);
+		rsm_buf_addf(&list, "%s.ko%s%s\n", ko->name, ko->when[0] ? " " : "", ko->when);
 	}
 	if (r < 0)
 		return r;
@@ -142,12 +142,17 @@ static int apply_order(struct img_ko_set *set, char *text, size_t *order, size_t
 	char *rest = NULL;
 
 	for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
-		char name[IMG_KO_NAME_MAX];
+		char name[IMG_KO_NAME_MAX], *when = strchr(line, ' ');
+		size_t from = *n_order;
 		int r;
 
+		if (when)
+			*when++ = '\0';
 		if (!img_ko_name(line, name))
 			return rsm_fail(err, EBADMSG, "initramfs: '%s' in its module order", line);
 		r = img_ko_order(set, name, order, n_order, err);
+		for (; r == 0 && when && from < *n_order; from++)
+			r = rsm_format(set->ko[order[from]].when, IMG_KO_WHEN_MAX, "%s", when);
 		if (r < 0)
 			return r;
 	}

@@ -4,8 +4,10 @@
  *
  *	/init		the agent
  *	/dev/console	so that the kernel can give it file descriptors 0 to 2
- *	/modules/NAME.ko, /modules/order	file names to load at boot, one a line, in this
- *order
+ *	/modules/NAME.ko
+ *	/modules/order	what to load, in this order: "NAME.ko" or "NAME.ko WHEN" a line. WHEN is
+ *			virtio:ID	at boot, if there is a virtio device of that type (decimal)
+ *			late:ID		the same, but some time after boot
  *
  * Uncompressed, because an emulated CPU unpacks slower than the host reads. The same input gives
  * the same bytes: no time stamps, no host user ids.

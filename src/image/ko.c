@@ -85,6 +85,11 @@ static struct img_ko *find(const struct img_ko_set *set, const char *name, size_
 	return NULL;
 }
 
+const struct img_ko *img_ko_find(const struct img_ko_set *set, const char *name)
+{
+	return find(set, name, strlen(name));
+}
+
 int img_ko_set_add(struct img_ko_set *set, const char *name, void *data, size_t len,
 		   struct rsm_error *err)
 {

@@ -10,12 +10,14 @@
 
 #define IMG_KO_NAME_MAX    64 /* with NUL; the kernel's MODULE_NAME_LEN is 56 */
 #define IMG_KO_DEPENDS_MAX 512
+#define IMG_KO_WHEN_MAX    16
 
 /**
  * struct img_ko - One module
  * @name:	as lsmod shows it: '-' turned into '_'
  * @depends:	names, separated by commas, "" for none
  * @vermagic:	kernel version it was built for, without the options behind it
+ * @when:	condition for loading it (initramfs.h), "" for none
  * @data:	the file's contents, owned
  * @ordered:	has its place in the load order
  * @visiting:	the dependency search is below it
@@ -24,6 +26,7 @@ struct img_ko {
 	char name[IMG_KO_NAME_MAX];
 	char depends[IMG_KO_DEPENDS_MAX];
 	char vermagic[128];
+	char when[IMG_KO_WHEN_MAX];
 	void *data;
 	size_t len;
 	bool ordered;
@@ -56,6 +59,9 @@ int img_ko_read(struct img_ko *ko, struct rsm_error *err);
  * error @data is still the caller's. */
 int img_ko_set_add(struct img_ko_set *set, const char *name, void *data, size_t len,
 		   struct rsm_error *err);
+
+/* The module of that name, NULL if it is not in the set. */
+const struct img_ko *img_ko_find(const struct img_ko_set *set, const char *name);
 
 /**
  * img_ko_order() - Append a module and what it depends on, dependencies first

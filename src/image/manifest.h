@@ -2,7 +2,7 @@
 /*
  * manifest.json of a guest image. Format 1:
  *
- *	{ "format": 1,
+ *	{ "format": 2,
  *	  "kernelVersion": "6.1.0-56-cloud-amd64",
  *	  "boot": "pvh" | "bzimage",
  *	  "mmioCmdline": false,		the kernel takes virtio_mmio.device=, so needs no ACPI
@@ -18,7 +18,7 @@
 
 #include "image/guest.h"
 
-#define IMG_MANIFEST_FORMAT 1
+#define IMG_MANIFEST_FORMAT 2
 #define IMG_MANIFEST_FILE   "manifest.json"
 #define IMG_KERNEL_FILE     "kernel"
 #define IMG_INITRD_FILE     "initrd"

@@ -193,6 +193,10 @@ static int build_args(struct tcg *t, const struct machine_config *config, struct
 	for (size_t i = 0; i < t->ndevices; i++)
 		if (add_device_args(t, i, err) < 0)
 			return -err->code;
+	/* What the guest finds free QEMU cuts out of the memfd, for all who have mapped it. Last, so
+	 * that the others are found at the same place as ever. */
+	add_arg(t, "-device");
+	add_arg(t, "virtio-balloon-device,free-page-reporting=on,deflate-on-oom=on");
 	if (rsm_buf_ok(&t->text) < 0 || t->nargs >= ARGS_MAX)
 		return rsm_fail(err, E2BIG, "command line of QEMU too long");
 	return 0;

@@ -21,6 +21,10 @@
 
 static const char control[] = "Package: linux-image-test\nVersion: 6.1-1\nArchitecture: amd64\n";
 
+/* Of the sample package: those that every guest needs, one that nobody does, those of devices. */
+#define N_NEEDED  5
+#define N_MODULES 9
+
 /* A directory with the files a build takes; the image goes to @image in it. */
 struct bench {
 	char dir[64];
@@ -38,6 +42,9 @@ static void write_deb(const char *path, const char *vermagic, size_t n_modules)
 		{"lib/modules/x/vsock.ko", ""},
 		{"lib/modules/x/virtio.ko", ""},
 		{"lib/modules/x/other.ko", ""},
+		{"lib/modules/x/virtio_net.ko", "net-failover"},
+		{"lib/modules/x/net-failover.ko", ""},
+		{"lib/modules/x/virtio_balloon.ko", "virtio"},
 	};
 	struct sample elf = sample_elf(0), bz = sample_bzimage(elf, ARCHIVE_FILTER_XZ), deb;
 	struct sample_file files[2 + RSM_ARRAY_SIZE(modules)];
@@ -71,7 +78,7 @@ static int set_up(void **state)
 	rsm_format(b->deb, sizeof(b->deb), "%s/kernel.deb", b->dir);
 	sample_write(agent, b->agent);
 	sample_write(kernel, b->kernel);
-	write_deb(b->deb, SAMPLE_VERSION, 6);
+	write_deb(b->deb, SAMPLE_VERSION, N_MODULES);
 	sample_free(&agent);
 	sample_free(&kernel);
 	*state = b;
@@ -131,12 +138,59 @@ static void an_image_from_a_package_has_what_it_needs_in_order(void **state)
 	assert_string_equal(g.package_version, "6.1-1");
 	assert_string_equal(g.source, "kernel.deb");
 	assert_true(g.pvh);
-	assert_int_equal(g.n_modules, 5); /* virtio_mmio is built in, other is not needed */
+	assert_int_equal(g.n_modules, N_NEEDED + 3); /* virtio_mmio is built in, other not needed */
 	assert_string_equal(g.modules[0], "fuse");
 	assert_string_equal(g.modules[1], "virtio");
 	assert_string_equal(g.modules[2], "virtiofs");
 	assert_string_equal(g.modules[3], "vsock");
 	assert_string_equal(g.modules[4], "vmw_vsock_virtio_transport");
+	assert_string_equal(g.modules[5], "net_failover");
+	assert_string_equal(g.modules[6], "virtio_net");
+	assert_string_equal(g.modules[7], "virtio_balloon");
+}
+
+static void expect_conditions(const struct bench *b)
+{
+	static const char *const when[N_NEEDED + 3] = {"", "",         "",         "",
+						       "", "virtio:1", "virtio:1", "late:5"};
+	struct img_ko_set set = {0};
+	size_t *order = NULL, n;
+	char path[96];
+	int fd;
+
+	rsm_format(path, sizeof(path), "%s/initrd", b->image);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_int_equal(img_initramfs_read_modules(fd, &set, &order, &n, NULL), 0);
+	close(fd);
+	assert_int_equal(n, N_NEEDED + 3);
+	for (size_t i = 0; i < n; i++)
+		assert_string_equal(set.ko[order[i]].when, when[i]);
+	img_ko_set_free(&set);
+	free(order);
+}
+
+static void modules_of_devices_wait_for_the_device_also_under_a_new_agent(void **state)
+{
+	const struct bench *b = *state;
+	struct img_guest_build how = {.dir = b->image, .agent = b->agent, .deb = b->deb};
+	struct img_guest_build again = {.dir = b->image, .agent = b->agent, .initrd_only = true};
+
+	assert_int_equal(build(&how, NULL), 1);
+	expect_conditions(b);
+	assert_int_equal(build(&again, NULL), 1);
+	expect_conditions(b);
+}
+
+static void kernel_without_modules_for_devices_will_do(void **state)
+{
+	const struct bench *b = *state;
+	struct img_guest_build how = {.dir = b->image, .agent = b->agent, .deb = b->deb};
+	_cleanup_guest_ struct img_guest g = {0};
+
+	write_deb(b->deb, SAMPLE_VERSION, N_NEEDED);
+	assert_int_equal(build(&how, NULL), 1);
+	assert_int_equal(img_guest_load(b->image, &g, NULL), 0);
+	assert_int_equal(g.n_modules, N_NEEDED);
 }
 
 static void an_image_from_a_kernel_file_has_no_modules(void **state)
@@ -171,7 +225,7 @@ static void an_intact_image_is_kept_and_a_new_agent_renews_the_initrd_only(void 
 	assert_string_equal(before.kernel.sha256, after.kernel.sha256);
 	assert_string_not_equal(before.initrd.sha256, after.initrd.sha256);
 	assert_string_equal(after.package, "linux-image-test");
-	assert_int_equal(after.n_modules, 5);
+	assert_int_equal(after.n_modules, N_NEEDED + 3);
 	assert_string_equal(after.modules[4], "vmw_vsock_virtio_transport");
 }
 
@@ -321,6 +375,8 @@ int main(void)
 #define ON_BENCH(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		ON_BENCH(an_image_from_a_package_has_what_it_needs_in_order),
+		ON_BENCH(modules_of_devices_wait_for_the_device_also_under_a_new_agent),
+		ON_BENCH(kernel_without_modules_for_devices_will_do),
 		ON_BENCH(an_image_from_a_kernel_file_has_no_modules),
 		ON_BENCH(an_intact_image_is_kept_and_a_new_agent_renews_the_initrd_only),
 		ON_BENCH(a_failed_build_leaves_the_old_image_and_nothing_else),
