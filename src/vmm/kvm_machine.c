@@ -27,6 +27,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/random.h>
 
 #define DEVICES_MAX (KVM_GSI_LAST - KVM_GSI_FIRST + 1)
@@ -45,6 +46,8 @@ static_assert(DEVICES_MAX <= ACPI_MMIO_MAX, "the DSDT holds them all");
  * struct kvm_machine - The machine
  * @console_fd:	where the serial port's output goes; ours
  * @rng, @balloon: the devices that nobody has to ask for
+ * @genid_at:	where the guest reads the VM generation id; 0 if it does not know
+ * @genid_changed: eventfd that interrupts the guest after a change
  * @events:	source of the VM's event fd while the VM runs
  * @soon:	timer that calls @done from the loop
  */
@@ -58,6 +61,8 @@ struct kvm_machine {
 	bool has_serial;
 	int console_fd;
 	struct vdev *rng, *balloon;
+	gpa_t genid_at;
+	int genid_changed;
 	struct mmio_transport *transports[DEVICES_MAX];
 	unsigned ntransports;
 	struct acpi_mmio mmio[DEVICES_MAX];
@@ -160,6 +165,16 @@ static int make_cmdline(struct kvm_machine *k, const char *added, bool acpi, str
 	return rsm_buf_ok(ret);
 }
 
+static int add_generation(struct kvm_machine *k, uint8_t id[ACPI_GENID_BYTES])
+{
+	if (getrandom(id, ACPI_GENID_BYTES, 0) != ACPI_GENID_BYTES)
+		return -EIO;
+	k->genid_changed = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (k->genid_changed < 0)
+		return -errno;
+	return kvm_vm_irqfd(k->vm, k->genid_changed, KVM_GSI_EVENT);
+}
+
 static int write_tables(struct kvm_machine *k, bool acpi, gpa_t *ret_rsdp)
 {
 	const struct gmem *mem = kvm_vm_mem(k->vm);
@@ -177,15 +192,15 @@ static int write_tables(struct kvm_machine *k, bool acpi, gpa_t *ret_rsdp)
 		.sleep_port = KVM_PORT_SLEEP,
 	};
 	uint8_t genid[ACPI_GENID_BYTES];
-	gpa_t genid_at;
+	int r;
 
 	if (!acpi)
 		return acpi_build_mptable(mem, (gpa_t){BOOT_MPTABLE},
 					  BOOT_MPTABLE_END - BOOT_MPTABLE, &config);
-	if (getrandom(genid, sizeof(genid), 0) != sizeof(genid))
-		return -EIO;
-	return acpi_build(mem, (gpa_t){BOOT_ACPI}, BOOT_MPTABLE - BOOT_ACPI, &config, genid,
-			  ret_rsdp, &genid_at);
+	r = add_generation(k, genid);
+	return r < 0 ? r
+		     : acpi_build(mem, (gpa_t){BOOT_ACPI}, BOOT_MPTABLE - BOOT_ACPI, &config, genid,
+				  ret_rsdp, &k->genid_at);
 }
 
 static int open_file(const char *path, const char *what, int *ret, struct rsm_error *err)
@@ -243,6 +258,7 @@ static void kvm_free(struct machine *m)
 	if (k->has_serial)
 		serial8250_fini(&k->serial);
 	rsm_close(&k->console_fd);
+	rsm_close(&k->genid_changed);
 	kvm_vm_free(k->vm);
 	free(k);
 }
@@ -263,7 +279,7 @@ static int kvm_create(struct rsm_loop *loop, const struct machine_config *config
 
 	if (!k)
 		return rsm_fail_errno(err, ENOMEM, "create");
-	k->console_fd = -1;
+	k->console_fd = k->genid_changed = -1;
 	k->loop = loop;
 	k->exited = exited;
 	k->cookie = cookie;
@@ -367,11 +383,26 @@ static int kvm_resume(struct machine *m, machine_done_fn done, void *cookie)
 	return 0;
 }
 
+static int kvm_set_generation(struct machine *m, const uint8_t id[MACHINE_GENERATION_BYTES])
+{
+	struct kvm_machine *k = from_machine(m);
+	void *at;
+
+	if (!k->genid_at.v)
+		return -EOPNOTSUPP;
+	at = gmem_ptr(kvm_vm_mem(k->vm), k->genid_at, MACHINE_GENERATION_BYTES);
+	if (!at)
+		return -EFAULT;
+	memcpy(at, id, MACHINE_GENERATION_BYTES);
+	return eventfd_write(k->genid_changed, 1) < 0 ? -errno : 0;
+}
+
 const struct machine_ops machine_kvm = {
 	.name = "kvm",
 	.create = kvm_create,
 	.start = kvm_start,
 	.pause = kvm_pause,
 	.resume = kvm_resume,
+	.set_generation = kvm_set_generation,
 	.free = kvm_free,
 };

@@ -51,6 +51,11 @@ int machine_resume(struct machine *m, machine_done_fn done, void *cookie)
 	return m->ops->resume(m, done, cookie);
 }
 
+int machine_set_generation(struct machine *m, const uint8_t id[MACHINE_GENERATION_BYTES])
+{
+	return m->ops->set_generation ? m->ops->set_generation(m, id) : -EOPNOTSUPP;
+}
+
 void machine_free(struct machine *m)
 {
 	if (m)

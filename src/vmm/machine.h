@@ -22,6 +22,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define MACHINE_GENERATION_BYTES 16
+
 struct machine;
 
 /**
@@ -62,6 +64,7 @@ typedef void (*machine_done_fn)(void *cookie, const struct rsm_error *err);
 /**
  * struct machine_ops - One kind of machine; the functions below, with the same contracts
  * @name:	as in VmConfig.accel
+ * @set_generation: NULL if the machine cannot
  * @spawns:	start() executes a program, which needs rights that the guest must not have
  */
 struct machine_ops {
@@ -73,6 +76,7 @@ struct machine_ops {
 	int (*start)(struct machine *m, struct rsm_error *err);
 	int (*pause)(struct machine *m, machine_done_fn done, void *cookie);
 	int (*resume)(struct machine *m, machine_done_fn done, void *cookie);
+	int (*set_generation)(struct machine *m, const uint8_t id[MACHINE_GENERATION_BYTES]);
 	void (*free)(struct machine *m);
 };
 
@@ -104,6 +108,19 @@ int machine_start(struct machine *m, struct rsm_error *err);
  */
 int machine_pause(struct machine *m, machine_done_fn done, void *cookie);
 int machine_resume(struct machine *m, machine_done_fn done, void *cookie);
+
+/**
+ * machine_set_generation() - Tell the guest that it is another VM now than the one it was
+ * @id:		random, never given to any VM before
+ *
+ * For VMs that go on from another one's memory: a kernel that knows the VM generation id re-seeds
+ * its random numbers before anybody asks for the next one. Each VM starts with an id of its own.
+ * Debian's cloud kernel has no driver for it: there it is for the agent to do the same.
+ *
+ * Spec: Microsoft, "Virtual Machine Generation ID"
+ * Return: 0; -EOPNOTSUPP if the machine or its guest (without ACPI) has none; -errno
+ */
+int machine_set_generation(struct machine *m, const uint8_t id[MACHINE_GENERATION_BYTES]);
 
 /* Kill the guest, if it runs, and free everything. Does not wait for anything slow. */
 void machine_free(struct machine *m);

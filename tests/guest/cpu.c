@@ -6,6 +6,10 @@
 #define LAPIC_SPURIOUS 0xf0
 #define LAPIC_ICR_LOW  0x300
 #define LAPIC_ICR_HIGH 0x310
+#define LAPIC_IRR      0x200
+#define IOAPIC         0xfec00000
+#define IOAPIC_DATA    (IOAPIC + 0x10)
+#define IOAPIC_ENTRIES 0x10
 
 extern const char trampoline[], trampoline_end[];
 
@@ -102,13 +106,34 @@ static void smp_spin(void)
 		(void)inl(GUEST_PORT_SYNC);
 }
 
-static void serial(void)
+static void print(const volatile char *s, size_t len)
 {
-	for (const char *s = "first line\nsecond"; *s; s++) {
+	for (size_t i = 0; i < len; i++) {
 		while (!(inb(0x3fd) & 0x20))
 			;
-		outb(0x3f8, (uint8_t)*s);
+		outb(0x3f8, (uint8_t)s[i]);
 	}
+}
+
+static void serial(void)
+{
+	print("first line\nsecond", 17);
+}
+
+/* Says "up", waits for the event's interrupt, and prints what the generation id is then. */
+static void generation(void)
+{
+	const unsigned vector = 0x55, entry = IOAPIC_ENTRIES + 2 * GUEST_GENID_GSI;
+
+	write32(LAPIC + LAPIC_SPURIOUS, 0x1ff);
+	write32(IOAPIC, entry + 1);
+	write32(IOAPIC_DATA, 0);
+	write32(IOAPIC, entry);
+	write32(IOAPIC_DATA, vector); /* edge, to CPU 0 */
+	print("up\n", 3);
+	while (!(read32(LAPIC + LAPIC_IRR + vector / 32 * 16) >> vector % 32 & 1))
+		;
+	print((const volatile char *)GUEST_GENID, 16);
 }
 
 const struct guest_test cpu_tests[] = {
@@ -117,5 +142,6 @@ const struct guest_test cpu_tests[] = {
 	{"exits", exits},   {"halt", halt},
 	{"smp", smp},       {"smp_spin", smp_spin},
 	{"serial", serial}, {"unemulated", unemulated},
+	{"generation", generation},
 	{NULL, NULL},
 };

@@ -14,6 +14,10 @@
 /* The entropy device's registers. */
 #define GUEST_DEVICE 0xd0000000
 
+/* The VM generation id and its interrupt. */
+#define GUEST_GENID     0xef000
+#define GUEST_GENID_GSI 5
+
 #define GUEST_RAM (8 << 20)
 
 #endif

@@ -203,6 +203,37 @@ static void console_output_arrives(void **state)
 	assert_int_equal(strncmp(text, "first line\n", 11), 0);
 }
 
+static void new_generation_id_reaches_the_guest_with_an_interrupt(void **state)
+{
+	static const uint8_t id[MACHINE_GENERATION_BYTES] = "a generation id";
+	struct fixture *f = *state;
+	char text[64] = "";
+	ssize_t n;
+
+	start(f, "generation", 1);
+	for (int ms = 0; ms < LONG_MS && recv(f->console[0], text, 3, MSG_PEEK | MSG_DONTWAIT) < 3;
+	     ms++)
+		assert_int_equal(rsm_loop_once(f->loop, 1), 0);
+	assert_false(f->exited);
+	assert_int_equal(machine_set_generation(f->m, id), 0);
+	run_until(f, &f->exited);
+	assert_int_equal(f->why.code, 0);
+	n = read(f->console[0], text, sizeof(text));
+	assert_int_equal(n, 3 + sizeof(id));
+	assert_memory_equal(text, "up\n", 3);
+	assert_memory_equal(text + 3, id, sizeof(id));
+}
+
+static void guest_without_acpi_has_no_generation_id(void **state)
+{
+	static const uint8_t id[MACHINE_GENERATION_BYTES];
+	struct fixture *f = *state;
+	struct rsm_error err = RSM_ERROR_INIT;
+
+	assert_int_equal(create(f, "hello acpi=off", 1, &err), 0);
+	assert_int_equal(machine_set_generation(f->m, id), -EOPNOTSUPP);
+}
+
 /* A console nobody reads must not stop the guest. */
 static void full_console_does_not_block_the_guest(void **state)
 {
@@ -297,6 +328,8 @@ int main(void)
 		TEST(machine_that_never_started_may_be_freed),
 		TEST(pause_and_resume_answer_from_the_loop),
 		TEST(console_output_arrives),
+		TEST(new_generation_id_reaches_the_guest_with_an_interrupt),
+		TEST(guest_without_acpi_has_no_generation_id),
 		TEST(full_console_does_not_block_the_guest),
 		TEST(bad_configurations_are_refused_by_name),
 	};
