@@ -31,8 +31,10 @@ int vmm_spawn_config(const struct vmm_spawn_config *config)
 	export.name = TEXT("root");
 	export.path = TEXT(config->dir);
 	c.id = TEXT("vm");
-	c.accel = TEXT("kvm");
+	c.accel = TEXT(config->machine ? config->machine : "kvm");
 	c.kernel = TEXT(config->kernel);
+	c.initrd = TEXT(config->initrd ? config->initrd : "");
+	c.qemu = TEXT(config->qemu ? config->qemu : "");
 	c.cmdline = TEXT(config->cmdline ? config->cmdline : "");
 	c.memory_bytes = config->memory;
 	c.vcpus = config->vcpus;

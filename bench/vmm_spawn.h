@@ -12,7 +12,9 @@
 /* What can be chosen of the VM; everything else is the least that runsm-vmm takes. */
 struct vmm_spawn_config {
 	const char *dir; /* exported as the root file system */
-	const char *kernel, *cmdline;
+	const char *machine; /* NULL: kvm */
+	const char *kernel, *initrd, *cmdline;
+	const char *qemu; /* tcg only */
 	uint64_t memory; /* bytes */
 	uint32_t vcpus;
 };
