@@ -165,6 +165,9 @@ void kvm_vm_call(struct kvm_vm *vm, void (*fn)(void *cookie), void *cookie);
 /* Record the end, unless there is one already, and make all vCPUs quit. Context: any thread. */
 void kvm_vm_end(struct kvm_vm *vm, enum kvm_end_why why, unsigned vcpu, const char *detail);
 
+/* For a person who looks for slowness: which ports and addresses made vCPUs leave the guest. */
+void kvm_vm_describe_exits(const struct kvm_vm *vm, char *buf, size_t size);
+
 const char *kvm_end_name(enum kvm_end_why why);
 
 #endif

@@ -13,6 +13,7 @@
 
 #include "base/buf.h"
 #include "base/io.h"
+#include "base/log.h"
 #include "base/math.h"
 #include "vmm/acpi.h"
 #include "vmm/balloon.h"
@@ -246,11 +247,16 @@ static int load(struct kvm_machine *k, const struct machine_config *config, stru
 static void kvm_free(struct machine *m)
 {
 	struct kvm_machine *k = from_machine(m);
+	char exits[1024];
 
 	rsm_loop_remove(k->events);
 	rsm_loop_remove(k->soon);
 	if (k->vm)
 		kvm_vm_stop(k->vm);
+	if (k->vm && rsm_log_level() >= RSM_LOG_DEBUG) {
+		kvm_vm_describe_exits(k->vm, exits, sizeof(exits));
+		rsm_log_debug("exits by %s", exits);
+	}
 	for (unsigned i = 0; i < k->ntransports; i++)
 		mmio_transport_free(k->transports[i]);
 	rng_free(k->rng);

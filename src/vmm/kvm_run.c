@@ -26,6 +26,18 @@ const char *kvm_end_name(enum kvm_end_why why)
 	return (size_t)why < RSM_ARRAY_SIZE(names) ? names[why] : "unknown";
 }
 
+void kvm_vm_describe_exits(const struct kvm_vm *vm, char *buf, size_t size)
+{
+	size_t used = (size_t)snprintf(buf, size, "ports: ");
+
+	mmio_bus_describe(&vm->pio, buf + used, size - used);
+	used = strlen(buf);
+	if (used + 16 >= size)
+		return;
+	used += (size_t)snprintf(buf + used, size - used, "; addresses: ");
+	mmio_bus_describe(&vm->mmio, buf + used, size - used);
+}
+
 static void wake_owner(struct kvm_vm *vm)
 {
 	eventfd_write(vm->event_fd, 1); /* cannot fail before 2^64 - 1 unread wakeups */

@@ -77,6 +77,7 @@ static void access_reaches_the_range_that_holds_all_of_it(void **state)
 	};
 	struct last last[2] = {0};
 	struct mmio_bus bus = {0};
+	char text[100];
 
 	assert_int_equal(mmio_bus_add(&bus, 0x1000, 0x1000, &ops, &last[0]), 0);
 	assert_int_equal(mmio_bus_add(&bus, 0x3000, 8, &ops, &last[1]), 0);
@@ -95,6 +96,11 @@ static void access_reaches_the_range_that_holds_all_of_it(void **state)
 	}
 	assert_int_equal(last[0].writes, 2);
 	assert_int_equal(last[1].writes, 2);
+	/* a read and a write of each */
+	mmio_bus_describe(&bus, text, sizeof(text));
+	assert_string_equal(text, "unanswered: 14, 0x1000: 4, 0x3000: 4");
+	mmio_bus_describe(&bus, text, 20);
+	assert_string_equal(text, "unanswered: 14, 0x1");
 }
 
 int main(void)
