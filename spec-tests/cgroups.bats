@@ -10,6 +10,18 @@ CG=/sys/fs/cgroup
 # Every hierarchy of this host as "MOUNT", one line each
 hierarchies() { awk '$(NF-2) ~ /^cgroup2?$/ { print $5 }' /proc/self/mountinfo; }
 
+# of CONTROLLER: the hierarchy that has it, of version 1 or 2
+of() { if [ -d "$CG/$1" ]; then echo "$CG/$1"; else echo "$CG"; fi; }
+
+# path_of PID|self: its cgroup in the hierarchy of the memory controller
+path_of() {
+	if [ -d "$CG/memory" ]; then
+		sed -n 's/^[0-9]*:memory://p' "/proc/$1/cgroup"
+	else
+		sed -n 's/^0:://p' "/proc/$1/cgroup"
+	fi
+}
+
 # in_cgroup PID PATH: the process is in PATH of every hierarchy
 in_cgroup() {
 	hasnt '^[^:]*:[^:]*:.*' "$(grep -vxE "[^:]*:[^:]*:$2" "/proc/$1/cgroup")"
@@ -41,19 +53,22 @@ no_cgroup() {
 	wait_status stopped
 	rt delete "$ID"
 	no_cgroup "/rsm-test/$ID"
-	rmdir $CG/*/rsm-test
+	local dir
+	for dir in $(hierarchies); do
+		rmdir "$dir/rsm-test"
+	done
 }
 
 @test "cgroupsPath: a relative path is below the caller's own cgroups" {
 	# spec: config-linux.md#cgroups-path
 	local own
-	own=$(sed -n 's/^[0-9]*:memory://p' /proc/self/cgroup)
+	own=$(path_of self)
 	bundle
 	cfg '.linux.cgroupsPath = $p' --arg p "$ID-rel"
 	ctr_create
-	grep -qxE "[0-9]*:memory:${own%/}/$ID-rel" "/proc/$(ctr_pid)/cgroup"
+	is "${own%/}/$ID-rel" "$(path_of "$(ctr_pid)")"
 	rt delete -f "$ID"
-	[ ! -e "$CG/memory${own%/}/$ID-rel" ]
+	[ ! -e "$(of memory)${own%/}/$ID-rel" ]
 }
 
 @test "cgroupsPath: without one the container is below /runsm" {
@@ -62,9 +77,9 @@ no_cgroup() {
 	bundle
 	cfg 'del(.linux.cgroupsPath)'
 	ctr_create
-	matches "^/runsm/$ID@[0-9a-f]{8}\$" "$(sed -n 's/^[0-9]*:memory://p' "/proc/$(ctr_pid)/cgroup")"
+	matches "^/runsm/$ID@[0-9a-f]{8}\$" "$(path_of "$(ctr_pid)")"
 	rt delete -f "$ID"
-	[ -z "$(find $CG/*/runsm -maxdepth 1 -name "$ID*" 2>/dev/null)" ]
+	[ -z "$(find $CG/runsm $CG/*/runsm -maxdepth 1 -name "$ID*" 2>/dev/null)" ]
 }
 
 @test "cgroup: goes with delete although the VMM was killed" {
@@ -73,7 +88,7 @@ no_cgroup() {
 	ctr_up
 	kill -9 "$(ctr_pid)"
 	wait_status stopped
-	[ -d "$CG/memory/$ID" ]
+	[ -d "$(of memory)/$ID" ]
 	rt delete "$ID"
 	no_cgroup "/$ID"
 }
@@ -86,8 +101,8 @@ no_cgroup() {
 	ctr_up
 	background sleep 1000
 	pid=$!
-	mkdir "$CG/pids/$ID/below"
-	echo "$pid" >"$CG/pids/$ID/below/cgroup.procs"
+	mkdir "$(of pids)/$ID/below"
+	echo "$pid" >"$(of pids)/$ID/below/cgroup.procs"
 	rt delete -f "$ID"
 	no_cgroup "/$ID"
 }
@@ -97,16 +112,17 @@ no_cgroup() {
 	runsm_only
 	bundle
 	cfg '.linux.cgroupsPath = $p' --arg p "/$ID"
-	mkdir "$CG/pids/$ID"
+	mkdir "$(of pids)/$ID"
 	background sleep 1000
 	pid=$!
-	echo "$pid" >"$CG/pids/$ID/cgroup.procs"
+	echo "$pid" >"$(of pids)/$ID/cgroup.procs"
 	ctr_create
 	rt delete -f "$ID"
 	kill -0 "$pid"
-	[ ! -e "$CG/memory/$ID" ]
+	# in version 2 there is one hierarchy only
+	[ "$(of memory)" = "$(of pids)" ] || [ ! -e "$(of memory)/$ID" ]
 	kill "$pid"
-	wait_for 5 rmdir "$CG/pids/$ID"
+	wait_for 5 rmdir "$(of pids)/$ID"
 }
 
 @test "cgroup: one that cannot be made fails create, and nothing is left" {
