@@ -11,7 +11,8 @@
 # The runtime is taken from RUNSM_RUNTIME (default: the runsm of the build tree), so that every
 # test of behaviour that runsm promises to share with runc can be held against runc:
 #	RUNSM_RUNTIME=runc bats spec-tests
-# Tests of what only runsm does call runsm_only.
+# Tests of what only runsm does call runsm_only. Tags (once, tcg, kvm, client, smp) say what is run on
+# which machine: spec-tests/on-kvm.
 #
 #	RUNSM_BUILD		build tree (default: build/ beside this directory)
 #	RUNSM_TEST_CACHE	root file systems and the guest image, made once
