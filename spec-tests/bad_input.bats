@@ -193,7 +193,7 @@ refused() {
 	done <<-'EOT'
 	linux\.namespaces.*pid .linux.namespaces |= map(if .type == "pid" then .path = "/proc/1/ns/pid" else . end)
 	linux\.intelRdt .linux.intelRdt = {closID: "x"}
-	linux\.namespaces.*user .linux.namespaces += [{type: "user"}]
+	linux\.uidMappings:.*ID.0 .linux.namespaces += [{type: "user"}]
 	mounts\[[0-9]+\] .mounts += [{destination: "/x", type: "nonesuchfs", source: "x"}]
 	process\.rlimits.*RLIMIT_NONESUCH .process.rlimits += [{type: "RLIMIT_NONESUCH", soft: 1, hard: 1}]
 	EOT
@@ -201,6 +201,59 @@ refused() {
 }
 
 # bats test_tags=once
+# The JSON path comes first: each row is what the message begins with, and what is wrong.
+@test "values that are malformed, contradictory or out of range are refused by their path" {
+	runsm_only
+	bundle
+	cp "$BUNDLE/config.json" "$T/good"
+	local edit want
+	while read -r want edit; do
+		cp "$T/good" "$BUNDLE/config.json"
+		cfg "$edit"
+		fails 1 "config\.json: $want:" create --bundle "$BUNDLE" "$ID"
+	done <<-'EOT'
+	process\.user\.uid .process.user.uid = 4294967295
+	process\.user\.additionalGids\[0\] .process.user.additionalGids = [4294967295]
+	process\.user\.umask .process.user.umask = 512
+	process\.env\[1\] .process.env = ["A=b", "C"]
+	process\.cwd .process.cwd = "tmp"
+	process\.cwd .process.cwd = "/" + "x" * 256
+	process\.args\[1\] .process.args = ["sh", "x" * 131072]
+	process\.rlimits\[0\] .process.rlimits = [{type: "RLIMIT_CORE", soft: 2, hard: 1}]
+	process\.rlimits\[1\] .process.rlimits += .process.rlimits
+	process\.rlimits\[0\]\.hard .process.rlimits = [{type: "RLIMIT_CORE", soft: 2}]
+	process\.oomScoreAdj .process.oomScoreAdj = 1.5
+	process\.capabilities\.effective .process.capabilities.effective += ["CAP_SYS_BOOT"]
+	process\.scheduler\.priority .process.scheduler = {policy: "SCHED_FIFO", priority: 100}
+	process\.scheduler\.deadline .process.scheduler = {policy: "SCHED_RR", priority: 1, deadline: 5}
+	process\.ioPriority\.class .process.ioPriority = {priority: 1}
+	process\.execCPUAffinity\.final .process.execCPUAffinity = {final: "3-1"}
+	linux\.namespaces\[[0-9]\] .linux.namespaces += [{type: "pid"}]
+	linux\.namespaces\[[0-9]\]\.type .linux.namespaces += [{type: "moon"}]
+	linux\.uidMappings .linux.uidMappings = [{containerID: 0, hostID: 1, size: 1}]
+	linux\.timeOffsets .linux.timeOffsets = {boottime: {secs: 1}}
+	linux\.devices\[0\]\.type .linux.devices = [{path: "/dev/x", type: "q"}]
+	linux\.devices\[0\]\.path .linux.devices = [{path: "dev/x", type: "p"}]
+	linux\.devices\[0\]\.minor .linux.devices = [{path: "/dev/x", type: "c", major: 1, minor: -3}]
+	linux\.sysctl\.kernel\.hostname .linux.sysctl = {"kernel.hostname": "x"}
+	linux\.seccomp\.defaultAction .linux.seccomp = {syscalls: [{names: ["read"], action: "SCMP_ACT_LOG"}]}
+	linux\.seccomp\.architectures\[0\] .linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW", architectures: ["VAX"]}
+	linux\.rootfsPropagation .linux.rootfsPropagation = "sideways"
+	linux\.maskedPaths\[0\] .linux.maskedPaths = ["proc"]
+	mounts\[[0-9]\]\.destination .mounts += [{type: "tmpfs"}]
+	mounts\[[0-9]\]\.source .mounts += [{destination: "/x", type: "bind"}]
+	mounts\[[0-9]\]\.options\[0\] .mounts += [{destination: "/x", type: "tmpfs", options: ["size=1m,ro"]}]
+	hostname .hostname = "x" * 65
+	annotations .annotations = {"": "x"}
+	line.[0-9]+:.process\.args\[0\] .process.args = ["a\u0000b"]
+	EOT
+	# and what only the guest's kernel knows
+	cp "$T/good" "$BUNDLE/config.json"
+	cfg '.mounts += [{destination: "/x", type: "tmpfs", source: "t", options: ["size=lots"]}]'
+	fails 1 "mounts\[7\]: mount '/x'" create --bundle "$BUNDLE" "$ID"
+	nothing_left
+}
+
 @test "a state directory that is damaged is reported, and can be deleted" {
 	runsm_only
 	mkdir "$ROOT/$ID"
