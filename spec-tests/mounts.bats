@@ -163,6 +163,20 @@ outer
 	is differ "$output"
 }
 
+# runc makes the topmost mount read-only, and no other.
+@test "a read-only rbind is read-only below, too" {
+	runsm_only
+	bundle
+	mkdir -p "$T/vol/sub"
+	mount -t tmpfs tmpfs "$T/vol/sub"
+	OUR_MOUNTS+=("$T/vol/sub")
+	add_mount /r bind "$T/vol" rbind ro
+	sh_args 'touch /r/x /r/sub/x 2>&1; ls /r/sub'
+	ctr_run 0
+	is 2 "$(grep -ci read-only <<<"$output")"
+	is "" "$(ls "$T/vol/sub")"
+}
+
 @test "a mount point cannot lead out of the root through a symlink" {
 	bundle
 	mkdir "$T/vol" "$T/victim"

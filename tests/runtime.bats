@@ -463,3 +463,33 @@ src() { cd "$BATS_TEST_DIRNAME/.." && pwd; }
 		grep -q "\`[a-z.]*\(\[\]\.\)\?$name\`" "$(src)/docs/limitations.md" || { echo "$name" >&2; false; }
 	done
 }
+
+@test "every line on the page of limitations names a test that there is" {
+	local line file title n=0
+	while read -r line; do
+		[[ $line == *"<!-- "*": "*" -->"* ]] || { echo "no test: $line" >&2; false; }
+		line=${line##*<!-- }
+		file=${line%%: *}
+		title=${line#*: }
+		title=${title%% -->*}
+		grep -qF -e "$title" "$(src)/$file" || { echo "not in $file: $title" >&2; false; }
+		n=$((n + 1))
+	done < <(grep -E '^(- |\| [^-])' "$(src)/docs/limitations.md" | grep -v '^| field |')
+	[ "$n" -gt 30 ]
+}
+
+@test "options that have no effect are taken, those that cannot be had are refused" {
+	rt --systemd-cgroup --rootless true --criu /x create --bundle "$T/b" --no-pivot \
+		--no-new-keyring --pid-file "$T/c.pid" c </dev/null >"$T/out" 2>"$T/err"
+	rtx 0 start c
+	rtx 0 exec --process-label x --apparmor y c 0
+	rtx 0 pause c
+	rtx 255 exec --ignore-paused c 0
+	[[ $stderr == *ignore-paused* ]]
+	rtx 0 resume c
+	rtx 255 exec --cgroup /x c 0
+	[[ $stderr == *cgroup* ]]
+	rtx 0 ps c -ef
+	rtx 1 ps c -eo pid
+	[[ $stderr == *"options of ps(1)"* ]]
+}
