@@ -100,9 +100,13 @@ int machine_create(const struct machine_ops *ops, struct rsm_loop *loop,
 int machine_start(struct machine *m, struct rsm_error *err);
 
 /**
- * machine_pause() / machine_resume() - Stop all vCPUs, or let them go on
+ * machine_pause() / machine_resume() - Stop all vCPUs and devices, or let them go on
  * @done:	called from the loop once that is so, never from inside the call, never after
  *		machine_free()
+ *
+ * On the kvm machine this is the quiesce point for snapshots: from the return of machine_pause() to
+ * machine_resume() no vCPU is inside an instruction, every request that a device took is answered in
+ * full, and nothing of the machine changes guest memory.
  *
  * Return: 0, or -errno: @done will not be called
  */

@@ -20,4 +20,7 @@
 
 #define GUEST_RAM (8 << 20)
 
+/* How many buffers ring_busy has filled. */
+#define GUEST_BUSY_REQUESTS 200
+
 #endif

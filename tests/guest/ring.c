@@ -340,7 +340,34 @@ static void register_storm(void)
 	good();
 }
 
+static volatile uint64_t busy_words[2048];
+
+static void write_on(void)
+{
+	for (uint32_t i = 0;; i++)
+		busy_words[i % 2048]++;
+}
+
+/*
+ * The device counts its answers, and the guest counts with it, while another vCPU writes to memory
+ * all the time. Nothing may get lost or come twice: that is an invalid instruction without a handler.
+ */
+static void ring_busy(void)
+{
+	guest_ap = write_on;
+	guest_start_others();
+	start();
+	for (uint32_t i = 0; i < GUEST_BUSY_REQUESTS; i++) {
+		offer(1);
+		while (__atomic_load_n(&ring.used.idx, __ATOMIC_SEQ_CST) == (uint16_t)i)
+			__asm__ volatile("pause");
+		if (read32((uintptr_t)ring.buf) != i)
+			__asm__ volatile("ud2");
+	}
+}
+
 const struct guest_test ring_tests[] = {
+	{"ring_busy", ring_busy},
 	{"ring_works", ring_works},
 	{"ring_loop", ring_loop},
 	{"ring_next", ring_next},
