@@ -147,7 +147,7 @@ client_knows() {
 setup() {
 	T=$BATS_TEST_TMPDIR
 	ROOT=/run/runsm
-	ID=c$BATS_TEST_NUMBER
+	ID=rsmc-$BATS_SUITE_TEST_NUMBER-$$
 	OUR_MOUNTS=()
 	OUR_PIDS=()
 	: >"$C/calls"
@@ -167,7 +167,7 @@ teardown() {
 		if [ $SECONDS -ge $end ]; then
 			printf 'left behind:\n%s\n' "$left" >&2
 			sed -n 's/^process \([0-9]*\) .*/\1/p' <<<"$left" | xargs -r kill -9
-			in_ns find /run/runsm /run/runc -mindepth 1 -delete
+			in_ns find /run/runsm /run/runc -mindepth 1 -delete 2>/dev/null
 			rc=1
 			break
 		fi
@@ -184,7 +184,8 @@ teardown() {
 client_leftovers() {
 	local id
 	client_processes | sed 's/^/process /'
-	in_ns find /run/runsm /run/runc -mindepth 1 -maxdepth 1 -printf 'state: %p\n' 2>/dev/null
+	in_ns find /run/runsm /run/runc -mindepth 1 -maxdepth 1 -printf 'state: %p\n' 2>&1 |
+		grep ^state:
 	in_ns awk -v c="$C/" 'index($5, c) == 1 { print "mount: " $5 }' /proc/self/mountinfo |
 		grep -vxFf "$C/mounts"
 	for id in $1; do
@@ -269,6 +270,58 @@ client_remove_all_docker() {
 
 client_down_docker() {
 	client_remove_all_docker
+	client_daemon_stop
+}
+
+# ---------------------------------------------------------------- containerd
+
+client_up_containerd() {
+	cat >"$C/config.toml" <<-EOF
+		version = 2
+		root = "$C/root"
+		state = "$C/state"
+		disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"]
+		[grpc]
+		  address = "$C/c.sock"
+	EOF
+	client_daemon containerd --config "$C/config.toml"
+	wait_for 30 cl version >/dev/null 2>&1 || { tail -n 20 "$C/daemon.log" >&2; return 1; }
+	client_archive
+	cl image import "$C/archive.tar" >/dev/null
+	client_base
+}
+
+client_cmd_containerd() { CLIENT_CMD=(ctr --address "$C/c.sock"); }
+
+# $C/archive.tar: the image in the format of docker save
+client_archive() {
+	local sum
+	sum=$(sha256sum <"$C/box.tar" | cut -d' ' -f1)
+	mkdir "$C/archive"
+	mv "$C/box.tar" "$C/archive/layer.tar"
+	jq -n --arg sum "sha256:$sum" '{architecture: "amd64", os: "linux", config: {Cmd: ["sh"],
+		Env: ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"]}, rootfs: {type: "layers", diff_ids: [$sum]}}' \
+		>"$C/archive/config.json"
+	jq -n '[{Config: "config.json", RepoTags: ["localhost/box:latest"], Layers: ["layer.tar"]}]' \
+		>"$C/archive/manifest.json"
+	tar -C "$C/archive" -cf "$C/archive.tar" manifest.json config.json layer.tar
+}
+
+client_ids_containerd() { cl container ls -q; }
+
+client_remove_all_containerd() {
+	local id
+	for id in $(cl task ls -q); do
+		cl task kill -s KILL -a "$id" >/dev/null 2>&1 || :
+		cl task rm -f "$id" >/dev/null || return
+	done
+	for id in $(cl container ls -q); do
+		cl container rm "$id" || return
+	done
+}
+
+client_down_containerd() {
+	client_remove_all_containerd
 	client_daemon_stop
 }
 
