@@ -5,10 +5,14 @@
 #include "runtime/ctr_client.h"
 #include "runtime/signals.h"
 
+#include <errno.h>
 #include <signal.h>
+#include <time.h>
 
 /* After SIGKILL the VM goes down; a VMM that is still there then is itself stuck. */
 #define VMM_END_TIMEOUT_MS 10000
+#define VMM_END_TRIES	   50
+#define VMM_END_PAUSE_NS   (100 * 1000000L)
 
 struct kill_opts {
 	bool all;
@@ -18,6 +22,19 @@ static const struct cmd_opt opts[] = {
 	{"all", 'a', CMD_FLAG, offsetof(struct kill_opts, all),
 	 "send the specified signal to all processes inside the container"},
 };
+
+/*
+ * Is the VMM gone, or about to be? One that ends closes its socket before its process is gone.
+ */
+static bool vmm_ends(const struct ctr *c, int ret)
+{
+	const struct timespec pause = {.tv_nsec = VMM_END_PAUSE_NS};
+
+	if (ret == -ECONNRESET || ret == -EPIPE || ret == -ECONNREFUSED || ret == -ENOENT)
+		for (int i = 0; i < VMM_END_TRIES && ctr_vmm_alive(c); i++)
+			(void)nanosleep(&pause, NULL);
+	return !ctr_vmm_alive(c);
+}
 
 static int run(const struct cmd_env *env, const void *o, int argc, char **argv,
 	       struct rsm_error *err)
@@ -42,7 +59,7 @@ static int run(const struct cmd_env *env, const void *o, int argc, char **argv,
 	ret = ctr_signal(c, sig, ko->all, err);
 	if (ret == 0)
 		return 0;
-	if (!ctr_vmm_alive(c)) /* it ended between the question and the signal */
+	if (vmm_ends(c, ret)) /* it ended between the question and the signal */
 		return ko->all || sig == SIGKILL ? 0
 						 : rsm_fail(err, ESRCH, "container not running");
 	if (ret == -ETIMEDOUT && sig == SIGKILL)
