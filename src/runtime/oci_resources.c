@@ -31,6 +31,19 @@ static int take_quota(struct oci_parser *p, const struct rsm_json *v, void *to)
 	return ret;
 }
 
+/* What every cgroup has, and containerd writes out, asks for nothing. */
+#define SHARES_DEFAULT 1024
+
+static int take_shares(struct oci_parser *p, const struct rsm_json *v, void *to)
+{
+	uint64_t shares;
+	int ret = oci_take_u64(p, v, &shares);
+
+	if (ret == 0 && shares != 0 && shares != SHARES_DEFAULT)
+		return oci_fail(p, EOPNOTSUPP, "other than %d: " NEEDS_CGROUP, SHARES_DEFAULT);
+	return ret;
+}
+
 #define AT(member) offsetof(struct oci_linux, member)
 static const struct oci_field memory_fields[] = {
 	OCI_FIELD("limit", NUMBER, take_limit, AT(memory_limit)),
@@ -48,7 +61,7 @@ static const struct oci_field memory_fields[] = {
 static const struct oci_field cpu_fields[] = {
 	OCI_FIELD("quota", NUMBER, take_quota, AT(cpu_quota)),
 	OCI_FIELD("period", NUMBER, oci_take_u64, AT(cpu_period)),
-	OCI_REFUSE("shares", NUMBER, NEEDS_CGROUP),
+	OCI_FIELD("shares", NUMBER, take_shares, 0),
 	OCI_REFUSE("burst", NUMBER, NEEDS_CGROUP),
 	OCI_REFUSE("realtimeRuntime", NUMBER, NEEDS_CGROUP),
 	OCI_REFUSE("realtimePeriod", NUMBER, NEEDS_CGROUP),

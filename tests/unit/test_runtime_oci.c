@@ -119,7 +119,7 @@ static void wrong_values_are_refused_and_the_path_is_named(void **state)
 		 "linux.devices[0].type: 'q'"},
 		{LINUX, "\"intelRdt\":{\"closID\":\"x\"}", "linux.intelRdt: "},
 		{LINUX, "\"timeOffsets\":{\"boottime\":{\"secs\":1}}", "linux.timeOffsets: needs"},
-		{RESOURCES, "\"cpu\":{\"shares\":512}", "linux.resources.cpu.shares: limits"},
+		{RESOURCES, "\"cpu\":{\"shares\":512}", "linux.resources.cpu.shares: other than 1024: limits"},
 		{RESOURCES, "\"cpu\":{\"cpus\":\"0-1\"}", "linux.resources.cpu.cpus: limits"},
 		{RESOURCES, "\"memory\":{\"reservation\":1}",
 		 "linux.resources.memory.reservation: limits"},
@@ -185,7 +185,7 @@ static void refused_fields_that_ask_for_nothing_are_accepted(void **state)
 		{PROCESS, "\"scheduler\":null"},
 		{PROCESS, "\"apparmorProfile\":\"docker-default\",\"selinuxLabel\":\"x\""},
 		{LINUX, "\"uidMappings\":[],\"gidMappings\":null,\"timeOffsets\":{},\"netDevices\":{}"},
-		{RESOURCES, "\"blockIO\":{\"weight\":0},\"cpu\":{\"shares\":0,\"cpus\":\"\"}"},
+		{RESOURCES, "\"blockIO\":{\"weight\":0},\"cpu\":{\"shares\":1024,\"cpus\":\"\"}"},
 		{RESOURCES, "\"devices\":[{\"allow\":false,\"access\":\"rwm\"}]"},
 		{RESOURCES, "\"memory\":{\"swap\":-1,\"disableOOMKiller\":false}"},
 	};
