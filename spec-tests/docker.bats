@@ -66,3 +66,14 @@ teardown_file() { client_down; }
 @test "docker run --sysctl, --device" { check_sysctl_device; }
 
 @test "docker run makes the usual mounts and files" { check_default_mounts; }
+
+@test "docker run --health-cmd" {
+	up --health-cmd 'test -e /healthy' --health-interval 1s --health-retries 1 box sleep 1000
+	wait_for 30 eval '[ "$(inspect "{{.State.Health.Status}}")" = unhealthy ]'
+	sh_ctr 'touch /healthy'
+	wait_for 30 eval '[ "$(inspect "{{.State.Health.Status}}")" = healthy ]'
+}
+
+@test "docker stats reads the cgroup of the VM" { check_stats; }
+
+@test "docker run with a network is refused by name" { check_no_nic 125; }

@@ -349,3 +349,22 @@ check_diff_commit() {
 	is new "$(cl run --rm --network none box2 cat /new)"
 	cl rmi box2 >/dev/null
 }
+
+# ---------------------------------------------------------------- watching
+
+# The client reads the host's cgroup of the container's pid: all of the VM is in there.
+check_stats() {
+	up box sleep 1000
+	clx 0 stats --no-stream --format '{{.MemUsage}} {{.PIDs}}' "$ID"
+	matches '^[1-9][0-9.]*[kMG]i?B / .* [1-9][0-9]*$' "$output"
+}
+
+# A container that asks for a network is told, not given a dead one.
+check_no_nic() {
+	runsm_only
+	clx "$1" run --rm box true
+	matches "network interface 'eth0': a VM cannot be given network interfaces yet" "$stderr"
+	clx "$1" run --rm --network host box true
+	# docker joins the host's by path
+	matches "network interface|host's network namespace cannot be shared with a VM" "$stderr"
+}

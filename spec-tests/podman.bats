@@ -64,3 +64,35 @@ teardown_file() { client_down; }
 @test "podman run --sysctl, --device" { check_sysctl_device; }
 
 @test "podman run makes the usual mounts and files" { check_default_mounts; }
+
+@test "podman cp: of a stopped container as with runc; of a running one, never to or from the host" {
+	mkdir "$T/d"
+	echo from host >"$T/d/f"
+	cl create --name "$ID" --network none box sh -c 'cat /tmp/d/f; echo from guest >/tmp/g' >/dev/null
+	cl cp "$T/d" "$ID:/tmp/d"
+	cl start -a "$ID" >"$T/out"
+	is "from host" "$(cat "$T/out")"
+	cl cp "$ID:/tmp/g" "$T/g"
+	is "from guest" "$(cat "$T/g")"
+	runsm_only
+	cl rm "$ID"
+	up box sleep 1000
+	run cl cp "$T/d/f" "$ID:/rsm-cp"
+	[ "$status" != 0 ]
+	matches "read-only file system" "$output"
+	in_ns test ! -e /rsm-cp
+	run cl cp "$ID:$T/d/f" "$T/copy"
+	[ "$status" != 0 ]
+	[ ! -e "$T/copy" ]
+}
+
+@test "podman healthcheck run" {
+	up --health-cmd 'test -e /healthy' --health-interval disable box sleep 1000
+	clx 1 healthcheck run "$ID"
+	sh_ctr 'touch /healthy'
+	clx 0 healthcheck run "$ID"
+}
+
+@test "podman stats reads the cgroup of the VM" { check_stats; }
+
+@test "podman run with a network is refused by name" { check_no_nic 126; }
