@@ -266,6 +266,7 @@ tmpfs" "$output"
 f" "$output"
 }
 
+# bats test_tags=once
 @test "ID-mapped mounts are refused, with what to do instead" {
 	runsm_only
 	bundle
@@ -280,6 +281,7 @@ f" "$output"
 
 # ---------------------------------------------------------------- devices
 
+# bats test_tags=once
 @test "devices of the host are refused by name and number" {
 	runsm_only
 	bundle
