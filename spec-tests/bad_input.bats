@@ -202,6 +202,7 @@ refused() {
 
 # bats test_tags=once
 # The JSON path comes first: each row is what the message begins with, and what is wrong.
+# bats test_tags=once
 @test "values that are malformed, contradictory or out of range are refused by their path" {
 	runsm_only
 	bundle

@@ -17,7 +17,7 @@ load helpers
 # A shell as pid 1 reaps; so the end of an orphan leaves no zombie.
 @test "orphans become children of pid 1" {
 	bundle
-	sh_args '(sleep 0.5 & echo $! >/pid); sleep 0.1
+	sh_args '(sleep 1000 & echo $! >/pid)
 		cut -d" " -f4 /proc/$(cat /pid)/stat'
 	ctr_run 0
 	is 1 "$output"
