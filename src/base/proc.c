@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -209,4 +210,18 @@ int rsm_pidfd_send_signal(int pidfd, int sig)
 int rsm_exit_status(int wstatus)
 {
 	return WIFSIGNALED(wstatus) ? 128 + WTERMSIG(wstatus) : WEXITSTATUS(wstatus);
+}
+
+/* The initial user namespace maps every id to itself (user_namespaces(7)). */
+bool rsm_rootless(void)
+{
+	_cleanup_free_ char *map = NULL;
+	unsigned inside, outside, count;
+
+	if (geteuid() != 0)
+		return true;
+	if (rsm_read_file_at(AT_FDCWD, "/proc/self/uid_map", 65536, &map, NULL) < 0)
+		return false;
+	return sscanf(map, "%u %u %u", &inside, &outside, &count) == 3 &&
+	       (inside != 0 || outside != 0 || count != UINT32_MAX);
 }

@@ -64,6 +64,9 @@ char rsm_proc_state(pid_t pid);
 int rsm_pidfd_open(pid_t pid);
 int rsm_pidfd_send_signal(int pidfd, int sig);
 
+/* Without the rights of the machine's root: another user, or uid 0 of a user namespace of its own. */
+bool rsm_rootless(void);
+
 /* Shell-style exit status from a wait status: exit code, or 128 + signal. */
 int rsm_exit_status(int wstatus);
 

@@ -4,6 +4,7 @@
 
 #include "base/io.h"
 #include "base/log.h"
+#include "base/proc.h"
 #include "runtime/cgroup_file.h"
 
 #include <fcntl.h>
@@ -161,7 +162,7 @@ int cgroup_make(struct cgroup *cg, int statefd, bool asked_for, struct rsm_error
 		struct cgroup_dir *d = &cg->dirs[i];
 		int ret = make_dir_again(cg, d, &made);
 
-		if (no_permission(ret) && !asked_for && geteuid() != 0) {
+		if (no_permission(ret) && !asked_for && rsm_rootless()) {
 			rsm_log_debug("no cgroup: '%s%s': %s", d->mount, d->path, strerror(-ret));
 			ret = cgroup_remove_saved(statefd, err);
 			cg->ndirs = ret < 0 ? cg->ndirs : 0;

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/math.h"
+#include "base/proc.h"
 #include "runtime/cmd.h"
 
 #include <fcntl.h>
@@ -118,7 +119,7 @@ static int state_root(const char *given, char *ret, size_t size, struct rsm_erro
 	char cwd[PATH_MAX];
 	int r;
 
-	if (!given && geteuid() != 0 && runtime_dir && runtime_dir[0] == '/')
+	if (!given && rsm_rootless() && runtime_dir && runtime_dir[0] == '/')
 		r = rsm_format(ret, size, "%s/runsm", runtime_dir);
 	else if (!given || given[0] == '/')
 		r = rsm_format(ret, size, "%s", given ? given : "/run/runsm");
