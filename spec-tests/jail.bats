@@ -153,3 +153,12 @@ host_mounts() { awk '{ print $1 }' /proc/self/mountinfo; }
 	in_ctr sh -c 'echo a >/mnt/x && echo b >/mnt/below/x && ls -i /mnt/below && ln -s x /tmp/l && ln /tmp/l /tmp/m'
 	is b "$(cat "$T/vol/below/x")"
 }
+
+@test "runsm-vmm is under a seccomp filter, in all its threads" {
+	ctr_up
+	local task
+	for task in /proc/"$(vmm)"/task/*; do
+		is 2 "$(awk '$1 == "Seccomp:" { print $2 }' "$task/status")" "$task"
+	done
+	in_ctr sh -c 'echo a >/tmp/f && cat /tmp/f'
+}

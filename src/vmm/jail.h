@@ -6,6 +6,7 @@
  *
  *	jail_caps.c	no_new_privs, core dumps, capabilities
  *	jail_root.c	mount namespace
+ *	jail_seccomp.c	system calls
  *
  * The order is the caller's (src/vmm/main/vmm_jail.c for runsm-vmm, tcg.c for QEMU): everything
  * that needs a right happens before the step that takes it.
@@ -71,5 +72,21 @@ int jail_keep_caps(uint64_t keep);
  * caller must not go on
  */
 int jail_root(struct rsm_error *err);
+
+/* Sanitizers look into their own process with the very calls that are forbidden. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define JAIL_SANITIZED 1
+#else
+#define JAIL_SANITIZED 0
+#endif
+
+/**
+ * jail_syscalls() - End the process at system calls that it has no business to make
+ *
+ * For this thread and those it makes from now on; after jail_self() and the other steps, which make
+ * some of them. Does nothing in a build with sanitizers.
+ * Return: 0 or -errno, when the caller must not go on
+ */
+int jail_syscalls(void);
 
 #endif

@@ -12,16 +12,20 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -414,6 +418,101 @@ static void no_mount_of_the_host_is_left(void **state)
 	close(ready[1]);
 }
 
+/* ------------------------------------------------------------------ system calls */
+
+static int call_exec(void)
+{
+	return execl("/bin/true", "true", NULL);
+}
+
+static int call_fork(void)
+{
+	return fork() == 0 ? (_exit(0), 0) : 0;
+}
+
+static int call_socket(void)
+{
+	return socket(AF_INET, SOCK_STREAM, 0);
+}
+
+static int call_ptrace(void)
+{
+	return (int)ptrace(PTRACE_SEIZE, getppid(), NULL, NULL);
+}
+
+static int call_unshare(void)
+{
+	return unshare(CLONE_NEWUSER);
+}
+
+static int call_mount(void)
+{
+	return mount("none", "/nonexistent", "tmpfs", 0, NULL);
+}
+
+static int call_setuid(void)
+{
+	return (int)syscall(SYS_setuid, OTHER);
+}
+
+static int call_type_into_terminal(void)
+{
+	return ioctl(STDIN_FILENO, TIOCSTI, "x");
+}
+
+static void forbidden_system_call_ends_the_process(void **state)
+{
+	static int (*const calls[])(void) = {call_exec,	  call_fork,	call_socket, call_ptrace,
+					     call_unshare, call_mount,	call_setuid,
+					     call_type_into_terminal};
+
+	if (JAIL_SANITIZED)
+		skip();
+	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+		pid_t pid = fork();
+		int status;
+
+		assert_true(pid >= 0);
+		if (pid == 0) {
+			jail_self();
+			if (jail_syscalls() < 0)
+				_exit(1);
+			(void)calls[i]();
+			_exit(2);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGSYS)
+			fail_msg("call %zu: status 0x%x", i, status);
+	}
+}
+
+static void *own_umask(void *arg)
+{
+	return unshare(CLONE_FS) == 0 ? arg : NULL;
+}
+
+static int work(void *arg)
+{
+	pthread_t thread;
+	void *result = NULL;
+	int fds[2];
+
+	jail_self();
+	if (jail_syscalls() < 0)
+		return 1;
+	if (pthread_create(&thread, NULL, own_umask, arg) || pthread_join(thread, &result) ||
+	    !result)
+		return 2;
+	return socketpair(AF_UNIX, SOCK_STREAM, 0, fds) < 0 ? 3 : 0;
+}
+
+static void threads_and_socket_pairs_are_still_made(void **state)
+{
+	int any;
+
+	assert_int_equal(in_child(work, &any), 0);
+}
+
 /* ------------------------------------------------------------------ memory */
 
 /* A process of our user without CAP_SYS_PTRACE and @arg, the pid of one in jail_self() */
@@ -487,6 +586,8 @@ int main(void)
 		FILES(a_chroot_is_left_for_the_new_root_too),
 		cmocka_unit_test(root_stays_without_the_right_to_change_it),
 		cmocka_unit_test(no_mount_of_the_host_is_left),
+		cmocka_unit_test(forbidden_system_call_ends_the_process),
+		cmocka_unit_test(threads_and_socket_pairs_are_still_made),
 		cmocka_unit_test(same_user_cannot_look_into_our_memory),
 		cmocka_unit_test(crash_leaves_no_core),
 	};

@@ -34,5 +34,8 @@ int sandbox_jail(struct sandbox *s, struct rsm_error *err)
 	if (r < 0)
 		return rsm_error_prefix(err, "jail");
 	r = jail_keep_caps(JAIL_FUSE_CAPS);
-	return r < 0 ? rsm_fail_errno(err, r, "jail: give up capabilities") : 0;
+	if (r < 0)
+		return rsm_fail_errno(err, r, "jail: give up capabilities");
+	r = jail_syscalls();
+	return r < 0 ? rsm_fail_errno(err, r, "jail: seccomp filter") : 0;
 }
