@@ -12,7 +12,7 @@ BUILD_PACKAGES=(
 	libarchive-dev libcap-dev libcmocka-dev libprotobuf-c-dev libseccomp-dev libyajl-dev
 	libzstd-dev protobuf-c-compiler
 )
-RUN_PACKAGES=(qemu-system-x86 mmdebstrap)
+RUN_PACKAGES=(e2fsprogs qemu-system-x86 mmdebstrap)
 
 die() {
 	echo "${0##*/}: $*" >&2

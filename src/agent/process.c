@@ -298,6 +298,8 @@ static int open_trees(struct agent *a, struct setup *s, struct rsm_error *err)
 			fd = setup_open_tree(a->exports_fd, r->root_export, NULL, err);
 		else if (strcmp(m->type, "bind") == 0)
 			fd = setup_open_tree(a->exports_fd, m->export, m, err);
+		else if (strcmp(m->type, "scratch") == 0)
+			fd = setup_open_scratch(err);
 		else {
 			s->trees[s->ntrees] = -1;
 			continue;

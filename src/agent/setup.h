@@ -70,6 +70,10 @@ _Noreturn void setup_child(struct setup *s);
 /* Detached copy of an export's tree with the flags of @m, NULL being the root's; Return: mount fd or
  * -errno */
 int setup_open_tree(int exports_fd, const char *name, const Runsm__Mount *m, struct rsm_error *err);
+/* Detached mount of the scratch disk; Return: mount fd or -errno */
+int setup_open_scratch(struct rsm_error *err);
+/* Its root directory looks like the one it covers, and is empty; 0 or -errno */
+int setup_dress_scratch(int tree, int covered);
 /* MS_* of one mount by its fd; 0 or -errno */
 int setup_mount_flags(int fd, uint64_t ms_flags);
 int setup_root_enter(const struct setup *s, struct rsm_error *err);

@@ -104,9 +104,13 @@ int setup_root_enter(const struct setup *s, struct rsm_error *err)
 static int mount_tree(const Runsm__Mount *m, int tree, struct rsm_error *err)
 {
 	_cleanup_close_ int at = setup_path_make(m->destination, m->is_file);
+	int ret;
 
 	if (at < 0)
 		return rsm_fail_errno(err, at, "make the mount point");
+	ret = strcmp(m->type, "scratch") == 0 ? setup_dress_scratch(tree, at) : 0;
+	if (ret < 0)
+		return rsm_fail_errno(err, ret, "prepare it");
 	if (move_mount(tree, "", at, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) == 0)
 		return 0;
 	if (errno == ENOTDIR)

@@ -8,6 +8,7 @@
 #include "config.h"
 
 #include "runtime/oci.h"
+#include "runtime/scratch.h"
 
 #include <seccomp.h>
 #include <stdio.h>
@@ -115,9 +116,10 @@ static int run(const struct cmd_env *env, const void *opts, int argc, char **arg
 	rsm_jsongen_kstring(g, "io.runsm.commit", RUNSM_COMMIT);
 	rsm_jsongen_kstring(g, "io.github.seccomp.libseccomp.version", version);
 	rsm_jsongen_end_object(g);
-	/* No annotation has an effect here. */
+	/* It takes space on the host's disk. */
 	rsm_jsongen_key(g, "potentiallyUnsafeConfigAnnotations");
 	rsm_jsongen_array(g);
+	rsm_jsongen_string(g, SCRATCH_ANNOTATION);
 	rsm_jsongen_end_array(g);
 	verbs(g);
 	rsm_jsongen_end_object(g);

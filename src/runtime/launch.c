@@ -23,6 +23,7 @@
 #include "image/guest.h"
 #include "runtime/cgroup.h"
 #include "runtime/hooks.h"
+#include "runtime/scratch.h"
 #include "runtime/tty.h"
 #include "runtime/vmconfig.h"
 
@@ -62,7 +63,7 @@ struct launch {
 	struct ctr *c;
 	struct cgroup *cgroup;
 	pid_t pid;
-	int console, memfd, sync, pidfd, signals;
+	int console, memfd, sync, pidfd, signals, scratch;
 };
 
 static void launch_done(struct launch *l)
@@ -74,6 +75,7 @@ static void launch_done(struct launch *l)
 	cgroup_free(l->cgroup);
 	rsm_close(&l->console);
 	rsm_close(&l->memfd);
+	rsm_close(&l->scratch);
 	rsm_close(&l->sync);
 	rsm_close(&l->pidfd);
 	rsm_close(&l->signals);
@@ -272,6 +274,14 @@ static int make_cgroup(struct launch *l, struct rsm_error *err)
 	return ret < 0 ? ret : cgroup_make(l->cgroup, l->c->dirfd, path && path[0], err);
 }
 
+static int make_scratch(struct launch *l, struct rsm_error *err)
+{
+	if (!l->config->scratch_bytes)
+		return 0;
+	l->scratch = scratch_make(l->settings.scratch_dir, l->config->scratch_bytes, err);
+	return l->scratch < 0 ? l->scratch : 0;
+}
+
 static int place_vmm(void *cookie, pid_t pid, struct rsm_error *err)
 {
 	const struct launch *l = cookie;
@@ -305,7 +315,7 @@ static int spawn_vmm(struct launch *l, struct rsm_error *err)
 {
 	const struct cmd_env *env = l->env;
 	const char *argv[8] = {l->vmm, l->c->id};
-	int fds[VMM_EXTRA + LAUNCH_EXTRA_FDS_MAX], sync[2], ret;
+	int fds[VMM_EXTRA + LAUNCH_EXTRA_FDS_MAX + 1], sync[2], ret;
 	_cleanup_close_ int report = -1, tty = -1;
 	size_t n = 2;
 
@@ -341,11 +351,12 @@ static int spawn_vmm(struct launch *l, struct rsm_error *err)
 	fds[VMM_CONSOLE] = l->console;
 	for (unsigned i = 0; i < l->o->preserve_fds; i++)
 		fds[VMM_EXTRA + i] = STDERR_FILENO + 1 + (int)i;
+	fds[VMM_EXTRA + l->o->preserve_fds] = l->scratch;
 	{
 		struct rsm_spawn how = {
 			.argv = argv,
 			.fds = fds,
-			.nfds = VMM_EXTRA + l->o->preserve_fds,
+			.nfds = VMM_EXTRA + l->o->preserve_fds + (l->scratch >= 0),
 			.place = place_vmm,
 			.cookie = l,
 			.outlive = true, /* it ends by itself when the other end of the sync socket is gone */
@@ -555,6 +566,8 @@ static int start_vmm(struct launch *l, struct rsm_error *err)
 	if (ret == 0)
 		ret = make_cgroup(l, err);
 	if (ret == 0)
+		ret = make_scratch(l, err);
+	if (ret == 0)
 		ret = spawn_vmm(l, err);
 	if (ret == 0)
 		ret = ctr_save(l->c, err);
@@ -577,6 +590,7 @@ int launch(const struct cmd_env *env, const char *id, const struct launch_opts *
 	_cleanup_(launch_done) struct launch l = {.env = env,
 						  .o = o,
 						  .console = -1,
+						  .scratch = -1,
 						  .memfd = -1,
 						  .sync = -1,
 						  .pidfd = -1,

@@ -55,6 +55,11 @@ static int set_fuse_trace(struct settings *s, const char *value, struct rsm_erro
 	return set_path(s->fuse_trace, value, err);
 }
 
+static int set_scratch_dir(struct settings *s, const char *value, struct rsm_error *err)
+{
+	return set_path(s->scratch_dir, value, err);
+}
+
 static const struct setting {
 	const char *env, *key;
 	int (*set)(struct settings *s, const char *value, struct rsm_error *err);
@@ -63,6 +68,7 @@ static const struct setting {
 	{"RUNSM_GUEST_DIR", "guest_dir", set_guest_dir},
 	{"RUNSM_BOOT_TIMEOUT", "boot_timeout", set_boot_timeout},
 	{"RUNSM_FUSE_TRACE", "fuse_trace", set_fuse_trace},
+	{"RUNSM_SCRATCH_DIR", "scratch_dir", set_scratch_dir},
 };
 
 static const struct setting *find_key(const char *key)
@@ -121,6 +127,7 @@ int settings_load(const char *file, struct settings *ret, struct rsm_error *err)
 	int r;
 
 	(void)strcpy(s.guest_dir, "/var/lib/runsm/guest");
+	(void)strcpy(s.scratch_dir, "/var/lib/runsm/scratch");
 	r = load_file(file, &s, err);
 	if (r < 0)
 		return r;

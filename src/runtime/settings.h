@@ -8,6 +8,7 @@
  *	RUNSM_GUEST_DIR		guest_dir	/var/lib/runsm/guest
  *	RUNSM_BOOT_TIMEOUT	boot_timeout	60 (seconds)
  *	RUNSM_FUSE_TRACE	fuse_trace	"" (off)
+ *	RUNSM_SCRATCH_DIR	scratch_dir	/var/lib/runsm/scratch
  */
 #ifndef RSM_RUNTIME_SETTINGS_H
 #define RSM_RUNTIME_SETTINGS_H
@@ -29,6 +30,7 @@ struct settings {
 	char guest_dir[PATH_MAX];
 	uint32_t boot_timeout_ms;
 	char fuse_trace[PATH_MAX];
+	char scratch_dir[PATH_MAX];
 };
 
 /**

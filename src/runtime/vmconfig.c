@@ -4,6 +4,7 @@
 #include "base/io.h"
 #include "base/math.h"
 #include "runtime/hooks.h"
+#include "runtime/scratch.h"
 
 #include <fcntl.h>
 #include <linux/nsfs.h>
@@ -115,7 +116,7 @@ static int add_mounts(struct arena *a, const struct vm_request *req, Runsm__VmCo
 {
 	const struct oci_spec *spec = req->spec;
 
-	c->mounts = arena_alloc(a, spec->n_mounts, sizeof(*c->mounts));
+	c->mounts = arena_alloc(a, spec->n_mounts + 1, sizeof(*c->mounts)); /* and scratch space */
 	if (!c->mounts)
 		return -ENOMEM;
 	for (size_t i = 0; i < spec->n_mounts; i++) {
@@ -143,6 +144,27 @@ static int add_mounts(struct arena *a, const struct vm_request *req, Runsm__VmCo
 		}
 		c->mounts[c->n_mounts++] = m;
 	}
+	return 0;
+}
+
+static int add_scratch(struct arena *a, const struct vm_request *req, Runsm__VmConfig *config,
+		       struct rsm_error *err)
+{
+	Runsm__CreateContainerRequest *c = config->container;
+	struct scratch scratch;
+	Runsm__Mount *m;
+	int ret = scratch_parse(req->spec, a, &scratch, err);
+
+	if (ret < 0 || !scratch.size)
+		return ret;
+	m = arena_alloc(a, 1, sizeof(*m));
+	if (!m)
+		return -ENOMEM;
+	runsm__mount__init(m);
+	m->destination = scratch.path;
+	m->type = PB("scratch");
+	c->mounts[c->n_mounts++] = m;
+	config->scratch_bytes = scratch.size;
 	return 0;
 }
 
@@ -347,7 +369,9 @@ static int build(struct arena *a, const struct vm_request *req, Runsm__VmConfig 
 	config->fuse_trace = PB(s->fuse_trace);
 	config->await_hooks = hooks_any_at_create(spec);
 	r = add_network(&spec->linux_, config, err);
-	return r < 0 ? r : add_mounts(a, req, config, config->container, err);
+	if (r == 0)
+		r = add_mounts(a, req, config, config->container, err);
+	return r < 0 ? r : add_scratch(a, req, config, err);
 }
 
 int vmconfig_new(struct arena *a, const struct vm_request *req, Runsm__VmConfig **ret,

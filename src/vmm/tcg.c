@@ -126,6 +126,9 @@ static int add_device_args(struct tcg *t, size_t i, struct rsm_error *err)
 	case VIRTIO_ID_VSOCK:
 		add_arg(t, "vhost-user-vsock-device,chardev=dev%zu", i);
 		return 0;
+	case VIRTIO_ID_BLOCK:
+		add_arg(t, "vhost-user-blk,chardev=dev%zu,num-queues=1", i);
+		return 0;
 	default:
 		return rsm_fail(err, ENOTSUP, "no %s device there", d->ops->name);
 	}

@@ -123,7 +123,7 @@ static int run(struct sandbox *s, struct rsm_error *err)
 	close(FD_CONFIG);
 	if (r < 0)
 		return r;
-	for (unsigned i = 0; i < s->config->extra_fds; i++)
+	for (unsigned i = 0; i < s->config->extra_fds + (s->config->scratch_bytes > 0); i++)
 		(void)rsm_set_cloexec(FD_EXTRA + (int)i, true);
 	r = sandbox_start(s, err);
 	if (r < 0)

@@ -276,10 +276,17 @@ static void machine_exited(void *cookie, const struct rsm_error *why)
 					       : "stopped by itself");
 }
 
+static int open_scratch(struct sandbox *s, struct rsm_error *err)
+{
+	return s->config->scratch_bytes
+		       ? blk_new(FD_EXTRA + (int)s->config->extra_fds, &s->scratch, err)
+		       : 0;
+}
+
 static int start_machine(struct sandbox *s, struct rsm_error *err)
 {
 	const struct machine_ops *ops = machine_find(s->config->accel);
-	struct vdev *devices[] = {s->fs, vsock_vdev(s->vsock)};
+	struct vdev *devices[] = {s->fs, vsock_vdev(s->vsock), s->scratch};
 	struct machine_config config = {
 		.kernel = s->config->kernel,
 		.initrd = s->config->initrd,
@@ -288,7 +295,7 @@ static int start_machine(struct sandbox *s, struct rsm_error *err)
 		.vcpus = s->config->vcpus,
 		.qemu = s->config->qemu,
 		.devices = devices,
-		.ndevices = RSM_ARRAY_SIZE(devices),
+		.ndevices = RSM_ARRAY_SIZE(devices) - !s->scratch,
 	};
 	_cleanup_close_ int console_fd = -1;
 	int fds[2], r;
@@ -422,6 +429,8 @@ int sandbox_start(struct sandbox *s, struct rsm_error *err)
 		return rsm_fail_errno(err, r, "prepare the VM");
 	r = init_stdio(s, err);
 	if (r == 0)
+		r = open_scratch(s, err);
+	if (r == 0)
 		r = control_listen(s, err);
 	return r < 0 ? r : start_machine(s, err);
 }
@@ -437,6 +446,7 @@ void sandbox_free(struct sandbox *s)
 		process_free(LIST_FIRST(&s->processes));
 	stdio_relay_free(s->agent_relay);
 	vsock_free(s->vsock);
+	blk_free(s->scratch);
 	vmm_exports_free(s->exports, s->fs);
 	console_free(s->console);
 	rsm_loop_remove(s->boot_timer);

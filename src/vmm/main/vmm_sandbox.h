@@ -27,6 +27,7 @@
 #include "base/loop.h"
 #include "ttrpc/agent.pb-c.h"
 #include "ttrpc/ttrpc.h"
+#include "vmm/blk.h"
 #include "vmm/console.h"
 #include "vmm/machine.h"
 #include "vmm/stdio.h"
@@ -96,6 +97,7 @@ struct client {
  * struct sandbox - Everything of runsm-vmm
  * @paused_from: status that resume goes back to
  * @pausing:	a pause or resume is under way
+ * @scratch:	disk, NULL without one
  * @sync_fd:	where VmReport goes; -1 once it was written. Its other end going away before that ends
  *		the VM: whoever creates the container was killed
  * @keep_stderr: fd 2 stays what it was: whoever started us stays too
@@ -110,7 +112,7 @@ struct sandbox {
 	uint32_t init_pid;
 	bool pausing, keep_stderr;
 	struct vsock *vsock;
-	struct vdev *fs;
+	struct vdev *fs, *scratch;
 	struct exports *exports;
 	struct machine *machine;
 	struct console *console;
