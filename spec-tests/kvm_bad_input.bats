@@ -22,7 +22,7 @@ WORLD=usable
 
 # usable: a /run in which KVM was found to be usable
 usable() {
-	mount -t tmpfs tmpfs /run
+	mount -t tmpfs -o mode=755 tmpfs /run
 	"$RUNTIME" check >/dev/null 2>&1 || :
 	sed -i '3s/^unusable/usable/' /run/runsm-kvm-probe
 }
@@ -79,6 +79,16 @@ poke() { printf "$2" | dd of="$T/guest/kernel" bs=1 seek="$1" conv=notrunc statu
 	WORLD='mount -t tmpfs -o nodev tmpfs /mnt && mknod -m 666 /mnt/kvm c 10 232 &&
 		{ [ -e /dev/kvm ] || : >/dev/kvm; } && mount --bind /mnt/kvm /dev/kvm'
 	refused '/dev/kvm: Permission denied.*give this user access'
+}
+
+@test "the probe's verdict is kept only where nobody else can write" {
+	need_kvm
+	WORLD='mount -t tmpfs -o mode=1777 tmpfs /run; "$RUNTIME" check >/dev/null 2>&1 || :
+		ls /run/runsm-kvm-probe >&2 2>/dev/null || echo none >&2; exit 3' run --separate-stderr rt state "$ID"
+	is none "$stderr"
+	WORLD='mount -t tmpfs -o mode=755 tmpfs /run; "$RUNTIME" check >/dev/null 2>&1 || :
+		stat -c "%a %U %n" /run/runsm-kvm-probe >&2; exit 3' run --separate-stderr rt state "$ID"
+	is "644 root /run/runsm-kvm-probe" "$stderr"
 }
 
 @test "/dev/kvm is something else" {
