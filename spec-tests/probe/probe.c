@@ -3,9 +3,12 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <signal.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -97,6 +100,24 @@ static int run_checks(const struct check *c)
 	return 0;
 }
 
+/* Say every signal that arrives, those included that the C library keeps for itself. */
+static int tell_signals(void)
+{
+	uint64_t all = ~0ULL;
+	long sig;
+
+	if (syscall(SYS_rt_sigprocmask, SIG_BLOCK, &all, NULL, sizeof(all)) < 0)
+		FAIL("rt_sigprocmask");
+	printf("ready\n");
+	fflush(stdout);
+	for (;;) {
+		sig = syscall(SYS_rt_sigtimedwait, &all, NULL, NULL, sizeof(all));
+		if (sig > 0)
+			printf("got %ld\n", sig);
+		fflush(stdout);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
@@ -106,6 +127,8 @@ int main(int argc, char **argv)
 					      -1, 0);
 	if (!strcmp(what, "trap"))
 		__builtin_trap();
+	if (!strcmp(what, "signals"))
+		return tell_signals();
 	if (!strcmp(what, "files") && argc == 3) {
 		if (chdir(argv[2]) < 0)
 			FAIL("chdir %s", argv[2]);
@@ -119,6 +142,6 @@ int main(int argc, char **argv)
 			FAIL("chdir %s", argv[2]);
 		return run_checks(old_checks);
 	}
-	fprintf(stderr, "usage: probe segv | trap | files DIRECTORY | old-files DIRECTORY\n");
+	fprintf(stderr, "usage: probe segv | trap | signals | files DIRECTORY | old-files DIRECTORY\n");
 	return 2;
 }

@@ -182,6 +182,8 @@ void streams_set_terminal(struct process *p, int master);
 bool streams_connected(const struct process *p);
 /* The process has ended; Return: true if everything it wrote is on its streams. */
 bool streams_drain(struct process *p, bool nobody_left);
+/* Somebody in the container still holds its stdout or stderr. */
+bool streams_alive(const struct process *p);
 uint64_t streams_bytes(const struct process *p, enum stream_kind kind);
 void streams_free(struct process *p);
 /* Called by stream.c. */

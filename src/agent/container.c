@@ -109,7 +109,8 @@ void container_forget_ended(struct container *c)
 
 	for (struct process *p = c->processes; p; p = next) {
 		next = p->next;
-		if (p->state == PROCESS_DONE && p->waited && p->exec_id[0] && ++kept > ENDED_KEPT)
+		if (p->state == PROCESS_DONE && p->waited && p->exec_id[0] && !streams_alive(p) &&
+		    ++kept > ENDED_KEPT)
 			process_free(p);
 	}
 }

@@ -212,6 +212,13 @@ bool streams_drain(struct process *p, bool nobody_left)
 	return all;
 }
 
+bool streams_alive(const struct process *p)
+{
+	const struct stream *out = &p->streams[STREAM_STDOUT], *err = &p->streams[STREAM_STDERR];
+
+	return (out->out && flow_alive(out->out)) || (err->out && flow_alive(err->out));
+}
+
 uint64_t streams_bytes(const struct process *p, enum stream_kind kind)
 {
 	return p->streams[kind].out ? flow_bytes(p->streams[kind].out) : 0;

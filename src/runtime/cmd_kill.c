@@ -40,7 +40,7 @@ static int run(const struct cmd_env *env, const void *o, int argc, char **argv,
 	       struct rsm_error *err)
 {
 	const struct kill_opts *ko = o;
-	const char *name = argc > 1 ? argv[1] : "TERM";
+	const char *name = argc > 1 && argv[1][0] ? argv[1] : "TERM";
 	_cleanup_ctr_ struct ctr *c = NULL;
 	int sig, status, ret = ctr_open(env->root, argv[0], false, &c, err);
 

@@ -8,9 +8,8 @@
 #include <sys/signalfd.h>
 
 /* Not passed on: what the kernel raises for a fault or for bookkeeping of this very process. */
-static const int own_signals[] = {SIGKILL, SIGSTOP, SIGCHLD, SIGSEGV,  SIGBUS,  SIGFPE,
-				  SIGILL,  SIGABRT, SIGTRAP, SIGSYS,   SIGPIPE, SIGTTIN,
-				  SIGTTOU, SIGURG,  SIGPROF, SIGVTALRM};
+static const int own_signals[] = {SIGKILL, SIGSTOP, SIGCHLD, SIGSEGV, SIGBUS,  SIGFPE, SIGILL,
+				  SIGABRT, SIGTRAP, SIGSYS,  SIGPIPE, SIGTTIN, SIGTTOU};
 
 int session_block_signals(struct session *s, struct rsm_error *err)
 {
@@ -47,8 +46,11 @@ static void pass_on(struct session *s, uint32_t sig)
 {
 	Runsm__SignalRequest r = RUNSM__SIGNAL_REQUEST__INIT;
 
-	if (sig == SIGWINCH && s->tty >= 0) {
-		session_resize(s);
+	/* Without a terminal of its own a resized window is none of its business, as with runc:
+	 * to some servers the signal means to stop. */
+	if (sig == SIGWINCH) {
+		if (s->tty >= 0)
+			session_resize(s);
 		return;
 	}
 	if (s->cl->closed)

@@ -22,9 +22,12 @@
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 
-/* What init gets when we do; SIGWINCH is the terminal's. SIGKILL needs no help: QEMU dies with us.
+/*
+ * Init gets what we get; SIGWINCH is the terminal's. Not these, which are about ourselves. SIGKILL
+ * needs no help: QEMU dies with us.
  */
-static const int forwarded[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
+static const int not_forwarded[] = {SIGKILL, SIGSTOP, SIGCHLD, SIGSEGV, SIGBUS,  SIGFPE, SIGILL,
+				    SIGABRT, SIGTRAP, SIGSYS,  SIGPIPE, SIGXCPU, SIGXFSZ};
 
 static void signalled(void *cookie, int fd, uint32_t events)
 {
@@ -53,9 +56,10 @@ static int take_signals(struct sandbox *s, int *ret_fd)
 {
 	sigset_t set;
 
-	sigemptyset(&set);
-	for (size_t i = 0; i < RSM_ARRAY_SIZE(forwarded); i++)
-		sigaddset(&set, forwarded[i]);
+	sigfillset(
+		&set); /* vCPU threads have SIGRTMIN, their own, unblocked: it reaches them first */
+	for (size_t i = 0; i < RSM_ARRAY_SIZE(not_forwarded); i++)
+		sigdelset(&set, not_forwarded[i]);
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return -errno;
 	*ret_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);

@@ -5,7 +5,9 @@
  *	the agent answered Wait	(the process is reaped; how many bytes it wrote) and
  *	the host fds took them	(or will never take more, or took nothing for STALL_NS)
  *
- * so a fast exit loses no output. The looking is done from a timer, never from within a relay's
+ * so a fast exit loses no output. Others in the container may hold on to the output of an exec'ed
+ * process that has ended: the host fds stay open for them until they let go of it, which is what
+ * sharing the fd itself comes to under runc. The looking is done from a timer, never from within a relay's
  * callback, because it frees relays.
  */
 #include "vmm/main/vmm_sandbox.h"
@@ -22,6 +24,8 @@
 /* How long init's report waits for those of other processes, which ended with it. */
 #define OTHERS_NS  (1000000000ULL)
 #define RECHECK_NS 100000000ULL
+/* So many ended processes may have output that somebody holds on to; beyond, the oldest lose it. */
+#define LINGERING_MAX 64U
 
 int process_new(struct sandbox *s, const char *exec_id, struct process **ret)
 {
@@ -46,7 +50,24 @@ static void free_relays(struct process *p)
 	for (size_t i = 0; i < p->nrelays; i++)
 		stdio_relay_free(p->relays[i]);
 	p->nrelays = 0;
-	p->out = p->err = p->tty = NULL;
+	p->in = p->out = p->err = p->tty = NULL;
+}
+
+/* Keep what the guest may still write to, other than a terminal, which ended with its session. */
+static void free_ended_relays(struct process *p)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < p->nrelays; i++) {
+		struct stdio_relay *r = p->relays[i];
+
+		if (r == p->in || r == p->tty || stdio_relay_done(r, UINT64_MAX))
+			stdio_relay_free(r);
+		else
+			p->relays[kept++] = r;
+	}
+	p->nrelays = kept;
+	p->in = p->out = p->err = p->tty = NULL;
 }
 
 void process_free(struct process *p)
@@ -80,7 +101,7 @@ static void relay_event(void *cookie, struct stdio_relay *r)
 {
 	struct process *p = cookie;
 
-	if (p->ended && !p->reported)
+	if (p->ended && (!p->reported || stdio_relay_done(r, UINT64_MAX)))
 		processes_settle(p->sandbox);
 }
 
@@ -113,7 +134,7 @@ int process_add_stdio(struct process *p, Runsm__Stdio *stdio, const int *fds, si
 		unsigned dirs;
 		struct stdio_relay **relay;
 	} fixed[] = {
-		{&stdio->stdin_port, STDIO_SOURCE, NULL},
+		{&stdio->stdin_port, STDIO_SOURCE, &p->in},
 		{&stdio->stdout_port, STDIO_SINK, &p->out},
 		{&stdio->stderr_port, STDIO_SINK, &p->err},
 		{&stdio->tty_port, STDIO_SOURCE | STDIO_SINK, &p->tty},
@@ -166,7 +187,11 @@ static void report(struct process *p)
 	struct waiter *w;
 
 	p->reported = true;
-	free_relays(p); /* whoever reads them sees the end before the exit */
+	/* Whoever reads them sees the end before the exit, if this is the end. */
+	if (p == p->sandbox->init)
+		free_relays(p);
+	else
+		free_ended_relays(p);
 	while ((w = SLIST_FIRST(&p->waiters))) {
 		SLIST_REMOVE_HEAD(&p->waiters, next);
 		ttrpc_reply(w->call, &p->result.base);
@@ -205,6 +230,7 @@ static void settle(void *cookie)
 {
 	struct sandbox *s = cookie;
 	struct process *p, *next;
+	unsigned lingering = 0;
 	bool again = false;
 
 	s->settle = NULL;
@@ -214,9 +240,14 @@ static void settle(void *cookie)
 			continue;
 		if (!p->reported && relayed(p))
 			report(p);
-		if (!p->reported)
+		if (!p->reported) {
 			again = true;
-		else if (p != s->init && !p->owner)
+			continue;
+		}
+		free_ended_relays(p);
+		if (p->nrelays > 0 && ++lingering > LINGERING_MAX) /* the newest come first */
+			free_relays(p);
+		if (p != s->init && !p->owner && p->nrelays == 0)
 			process_free(p);
 	}
 	if (s->init && s->init->reported) {

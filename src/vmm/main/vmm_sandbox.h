@@ -66,7 +66,7 @@ struct waiter {
  * struct process - A process the agent runs; "" is the container's init
  * @owner:	control connection whose Exec started it; NULL: nobody's, it goes when it ends
  * @orphan:	that connection is gone: it is to be killed
- * @relays:	one per stdio stream
+ * @relays:	one per stdio stream; once @reported, those that others still write to
  * @result:	the agent's answer to Wait, valid once @ended
  * @reported:	its waiters were answered
  * @progress:	relayed bytes when last looked at, @stalled_ns: since when they have not changed
@@ -78,7 +78,8 @@ struct process {
 	char *exec_id;
 	struct stdio_relay *relays[RELAYS_MAX];
 	size_t nrelays;
-	struct stdio_relay *out, *err, *tty; /* those that WaitResponse counts; may be NULL */
+	/* Those that WaitResponse counts, and stdin; NULL if not there, or once @reported. */
+	struct stdio_relay *in, *out, *err, *tty;
 	Runsm__WaitResponse result;
 	bool ended, reported, orphan;
 	uint64_t progress, stalled_ns;
