@@ -14,7 +14,7 @@ setup() {
 	export RUNSM_GUEST_DIR=$T/guest RUNSM_ACCEL=tcg RUNSM_BOOT_TIMEOUT=5
 	touch "$T/guest/kernel" "$T/guest/initrd"
 	jq -n --arg sum "$(sha256sum </dev/null | cut -d' ' -f1)" '{sha256: $sum, bytes: 0} as $empty |
-		{format: 1, kernelVersion: "6", boot: "pvh", mmioCmdline: true, source: "none",
+		{format: 2, kernelVersion: "6", boot: "pvh", mmioCmdline: true, source: "none",
 		modules: [], kernel: $empty, initrd: $empty, agent: $empty, runsmVersion: "0",
 		buildTime: "2024-05-06T07:08:09Z"}' >"$T/guest/manifest.json"
 	printf '#!/bin/sh\n' >"$T/bin/qemu-system-x86_64"
