@@ -255,9 +255,9 @@ static int remove_dir(const struct cgroup *cg, const struct cgroup_dir *d)
 		return ret; /* the root: shared in any case */
 	while (path[len - 1] == '/')
 		path[--len] = '\0';
-	for (int i = 0; i < REMOVE_TRIES; i++) {
-		ret = remove_tree(AT_FDCWD, path, i >= KILL_AFTER && !d->shared, 0);
-		if (ret != -EBUSY || d->shared)
+	for (int i = 0; i < (d->shared ? KILL_AFTER : REMOVE_TRIES); i++) {
+		ret = remove_tree(AT_FDCWD, path, i >= KILL_AFTER, 0);
+		if (ret != -EBUSY)
 			break;
 		(void)nanosleep(&wait, NULL);
 	}
@@ -265,7 +265,9 @@ static int remove_dir(const struct cgroup *cg, const struct cgroup_dir *d)
 		*strrchr(path, '/') = '\0';
 		(void)rmdir(path);
 	}
-	return ret;
+	if (d->fd < 0) /* it is not there, so it is no matter why it cannot be removed */
+		return 0;
+	return ret == -EBUSY && d->shared ? 0 : ret;
 }
 
 int cgroup_remove_saved(int statefd, struct rsm_error *err)
@@ -277,10 +279,6 @@ int cgroup_remove_saved(int statefd, struct rsm_error *err)
 		const struct cgroup_dir *d = &cg->dirs[i];
 
 		ret = remove_dir(cg, d);
-		if (ret == -EBUSY && d->shared)
-			ret = 0; /* the others' now */
-		if (ret == -EACCES || ret == -EPERM || ret == -EROFS || ret == -ENOENT)
-			ret = faccessat(AT_FDCWD, d->mount, F_OK, 0) == 0 && d->fd >= 0 ? ret : 0;
 		if (ret < 0)
 			return rsm_fail_errno(err, ret, "remove the cgroup '%s%s'", d->mount,
 					      d->path);
