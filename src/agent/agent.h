@@ -226,10 +226,15 @@ int drivers_check(const Runsm__CreateContainerRequest *request, struct rsm_error
 /* ---- userns.c */
 
 struct setup;
-/* What only the agent may do to a child in a user namespace; then the child may go on. */
+/* What only the agent may do to a child in a user namespace, which waits for it. */
 int userns_prepare(struct process *p, const struct setup *s, struct rsm_error *err);
 /* What an ID of the container is called in the guest; false: nothing */
 bool userns_map(Runsm__IdMapping *const *map, size_t n, uint32_t id, uint32_t *ret);
+
+/* ---- nic.c */
+
+/* The guest's network interface goes to the network namespace of @pid. */
+int nic_give(pid_t pid, struct rsm_error *err);
 
 /* ---- rpc.c, ps.c */
 

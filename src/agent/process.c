@@ -347,6 +347,22 @@ static void close_setup(struct setup *s)
 	free(s->extra);
 }
 
+/* What is done to the child from outside, while it waits. */
+static int prepare_child(struct process *p, const struct setup *s, struct rsm_error *err)
+{
+	int ret = 0;
+
+	if (!setup_waits(s))
+		return 0;
+	if (s->request && s->request->nic)
+		ret = nic_give(p->pid, err);
+	if (ret == 0 && s->userns)
+		ret = userns_prepare(p, s, err);
+	if (ret == 0 && send(p->sync, "g", 1, MSG_NOSIGNAL) != 1)
+		ret = rsm_fail_errno(err, errno, "let the process go on");
+	return ret;
+}
+
 static int launch(struct process *p, struct setup *s, struct rsm_error *err)
 {
 	struct agent *a = p->container->agent;
@@ -380,7 +396,7 @@ static int launch(struct process *p, struct setup *s, struct rsm_error *err)
 		setup_child(s);
 	p->pid = ret;
 	/* From here on a failure is reported when the child is reaped. */
-	if (s->userns && userns_prepare(p, s, &p->failure) < 0)
+	if (prepare_child(p, s, &p->failure) < 0)
 		give_up(p);
 	return 0;
 }

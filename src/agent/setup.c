@@ -282,7 +282,7 @@ void setup_child(struct setup *s)
 		(void)rsm_fail_errno(&err, ret, "give the process its fds");
 		failed(s, &err);
 	}
-	ret = setup_userns_wait(s, &err);
+	ret = setup_wait(s, &err);
 	if (ret == 0)
 		ret = s->request ? make_container(s, &master, &err)
 				 : join_container(s, &master, &err);

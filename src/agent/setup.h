@@ -8,6 +8,7 @@
  *
  *	child → agent	struct setup_report: ready (with the terminal's master as SCM_RIGHTS, if it
  *			has one), or what failed
+ *	agent → child	one byte, if it waits for the agent's part (user namespace, network interface)
  *	agent → child	one byte: init may execute. A child of exec does so at once.
  *	end of file	at the agent: the child executed, or died
  *
@@ -62,6 +63,12 @@ struct setup {
 	bool die_with_parent;
 };
 
+/* Does the agent do something to the child, and tell it to go on by one byte? */
+static inline bool setup_waits(const struct setup *s)
+{
+	return s->userns || (s->request && s->request->nic);
+}
+
 /* Never returns. */
 _Noreturn void setup_child(struct setup *s);
 
@@ -110,8 +117,8 @@ int setup_terminal(const Runsm__Process *process, bool console, struct rsm_error
 
 /* ---- setup_userns.c: what is needed only in a user namespace, and time namespaces */
 
-/* Until the agent has done its part. */
-int setup_userns_wait(const struct setup *s, struct rsm_error *err);
+/* Until the agent has done its part, if it has one. */
+int setup_wait(const struct setup *s, struct rsm_error *err);
 int setup_userns_root(const struct setup *s, struct rsm_error *err);
 /* proc and sysfs, which the kernel gives to such a namespace only while it sees others of them: they
  * go into @s->trees before the root is changed. */

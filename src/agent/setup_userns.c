@@ -14,11 +14,11 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-int setup_userns_wait(const struct setup *s, struct rsm_error *err)
+int setup_wait(const struct setup *s, struct rsm_error *err)
 {
 	char go;
 
-	if (!s->userns || read(s->sync, &go, 1) == 1)
+	if (!setup_waits(s) || read(s->sync, &go, 1) == 1)
 		return 0;
 	return rsm_fail(err, EPIPE, "the agent does not want the process any more");
 }

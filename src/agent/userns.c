@@ -123,9 +123,5 @@ int userns_prepare(struct process *p, const struct setup *s, struct rsm_error *e
 		ret = setup_oom_score_adj(p->pid, s->process, err);
 	if (ret == 0)
 		ret = raise_limits(p->pid, s->process, err);
-	if (ret == 0)
-		ret = setup_scheduling(p->pid, s->process, err);
-	if (ret == 0 && send(p->sync, "g", 1, MSG_NOSIGNAL) != 1)
-		ret = rsm_fail_errno(err, errno, "let the process go on");
-	return ret;
+	return ret < 0 ? ret : setup_scheduling(p->pid, s->process, err);
 }

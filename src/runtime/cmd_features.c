@@ -9,6 +9,7 @@
 
 #include "runtime/oci.h"
 #include "runtime/scratch.h"
+#include "runtime/vmconfig.h"
 
 #include <seccomp.h>
 #include <stdio.h>
@@ -116,10 +117,11 @@ static int run(const struct cmd_env *env, const void *opts, int argc, char **arg
 	rsm_jsongen_kstring(g, "io.runsm.commit", RUNSM_COMMIT);
 	rsm_jsongen_kstring(g, "io.github.seccomp.libseccomp.version", version);
 	rsm_jsongen_end_object(g);
-	/* It takes space on the host's disk. */
+	/* Space on the host's disk; a device of the host's network. */
 	rsm_jsongen_key(g, "potentiallyUnsafeConfigAnnotations");
 	rsm_jsongen_array(g);
 	rsm_jsongen_string(g, SCRATCH_ANNOTATION);
+	rsm_jsongen_string(g, TAP_ANNOTATION);
 	rsm_jsongen_end_array(g);
 	verbs(g);
 	rsm_jsongen_end_object(g);

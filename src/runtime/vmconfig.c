@@ -330,6 +330,28 @@ static int add_network(const struct oci_linux *l, Runsm__VmConfig *config, struc
 	return 0;
 }
 
+/* The tap is looked for when the hooks have run, which may make it. */
+static int add_tap(const struct vm_request *req, Runsm__VmConfig *config, struct rsm_error *err)
+{
+	const struct rsm_json *v = rsm_json_get(oci_spec_annotations(req->spec), TAP_ANNOTATION);
+	const char *name;
+
+	if (!v || rsm_json_type(v) != RSM_JSON_STRING)
+		return 0; /* of another type: refused by the parser */
+	name = rsm_json_string(v);
+	if (!*name)
+		return rsm_fail(err, EINVAL,
+				"annotations." TAP_ANNOTATION ": '' is no name of a tap device");
+	if (req->accel != ACCEL_KVM)
+		return rsm_fail(err, EOPNOTSUPP,
+				"annotations." TAP_ANNOTATION
+				": '%.64s': the %s machine has no network interfaces, only kvm has",
+				name, accel_name(req->accel));
+	config->tap = PB(name);
+	config->container->nic = true;
+	return 0;
+}
+
 static int build(struct arena *a, const struct vm_request *req, Runsm__VmConfig *config,
 		 struct rsm_error *err)
 {
@@ -369,6 +391,8 @@ static int build(struct arena *a, const struct vm_request *req, Runsm__VmConfig 
 	config->fuse_trace = PB(s->fuse_trace);
 	config->await_hooks = hooks_any_at_create(spec);
 	r = add_network(&spec->linux_, config, err);
+	if (r == 0)
+		r = add_tap(req, config, err);
 	if (r == 0)
 		r = add_mounts(a, req, config, config->container, err);
 	return r < 0 ? r : add_scratch(a, req, config, err);

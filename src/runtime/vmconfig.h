@@ -21,6 +21,9 @@
 /* More vCPUs than this no VM has. */
 #define VM_MAX_VCPUS      254
 
+/* Of config.json: the name of a tap device in the container's network namespace. */
+#define TAP_ANNOTATION "io.runsm.tap"
+
 /**
  * struct vm_request - What a VmConfig is made of
  * @bundle, @rootfs: absolute

@@ -132,6 +132,59 @@ static void the_process_and_the_machine_are_carried_over(void **state)
 	oci_spec_free(spec);
 }
 
+static void a_tap_is_for_the_kvm_machine_and_has_a_name(void **state)
+{
+	static const struct settings settings = {.guest_dir = "/guest"};
+	static const struct {
+		const char *name;
+		enum accel accel;
+		const char *message;
+	} cases[] = {
+		{"tap0", ACCEL_KVM, NULL},
+		{"tap0", ACCEL_TCG, "io.runsm.tap: 'tap0': the tcg machine has no"},
+		{"", ACCEL_KVM, "io.runsm.tap: '' is no name"},
+	};
+
+	for (size_t i = 0; i < RSM_ARRAY_SIZE(cases); i++) {
+		_cleanup_buf_ struct rsm_buf b = {0};
+		struct rsm_error err = RSM_ERROR_INIT;
+		struct oci_spec *spec = parse("", ""), *with = NULL;
+		struct arena arena = {0};
+		Runsm__VmConfig *c = NULL;
+		struct vm_request req = {.id = "c",
+					 .settings = &settings,
+					 .bundle = dir,
+					 .rootfs = "/r",
+					 .accel = cases[i].accel};
+
+		(void)rsm_buf_addf(&b,
+				   "{\"ociVersion\":\"1.0.2\",\"root\":{\"path\":\"rootfs\"},"
+				   "\"process\":{\"args\":[\"a\"],\"cwd\":\"/\"},\"linux\":{"
+				   "\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"network\"},"
+				   "{\"type\":\"ipc\"},{\"type\":\"uts\"},{\"type\":\"mount\"}]},"
+				   "\"annotations\":{\"io.runsm.tap\":\"%s\"}}",
+				   cases[i].name);
+		assert_int_equal(oci_spec_parse(b.data, b.len, &with, &err), 0);
+		req.spec = with;
+		if (cases[i].message) {
+			assert_true(vmconfig_new(&arena, &req, &c, &err) < 0);
+			assert_non_null(strstr(err.message, cases[i].message));
+		} else {
+			assert_int_equal(vmconfig_new(&arena, &req, &c, &err), 0);
+			assert_string_equal(c->tap, "tap0");
+			assert_true(c->container->nic);
+			arena_free(&arena);
+			req.spec = spec;
+			assert_int_equal(vmconfig_new(&arena, &req, &c, &err), 0);
+			assert_string_equal(c->tap, "");
+			assert_false(c->container->nic);
+		}
+		arena_free(&arena);
+		oci_spec_free(spec);
+		oci_spec_free(with);
+	}
+}
+
 static void dev_null_needs_no_stream(void **state)
 {
 	const struct oci_linux none = {0};
@@ -262,6 +315,8 @@ int main(void)
 		cmocka_unit_test(quota_and_period_become_vcpus),
 		cmocka_unit_test(a_memory_limit_becomes_guest_ram),
 		cmocka_unit_test_setup_teardown(the_process_and_the_machine_are_carried_over,
+						make_bundle, remove_bundle),
+		cmocka_unit_test_setup_teardown(a_tap_is_for_the_kvm_machine_and_has_a_name,
 						make_bundle, remove_bundle),
 		cmocka_unit_test_setup_teardown(dev_null_needs_no_stream, make_bundle,
 						remove_bundle),

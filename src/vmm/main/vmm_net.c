@@ -4,6 +4,10 @@
  * the container's pid, to put an interface there, gets the right one, and a guest that takes the
  * VMM over finds no network but the container's.
  *
+ * The guest has what the VMM finds there only where config.json says so: one tap device, by its
+ * name, is the other end of the guest's network interface. Any other interface is refused, as the
+ * container would miss it.
+ *
  * It is a new one, made when runsm-vmm was started, or joined by its path. Started by a caller who
  * may not make namespaces, runsm-vmm is in that caller's, and the guest has no part of it.
  */
@@ -73,10 +77,12 @@ static bool is_fallback(const char *name)
 	return false;
 }
 
-static int check_interface(int fd, const char *name, struct rsm_error *err)
+static int check_interface(const struct sandbox *s, int fd, const char *name, struct rsm_error *err)
 {
 	struct ifreq request = {0};
 
+	if (strcmp(name, s->config->tap) == 0)
+		return 0;
 	(void)strncpy(request.ifr_name, name, sizeof(request.ifr_name) - 1);
 	if (ioctl(fd, SIOCGIFFLAGS, &request) < 0)
 		return errno == ENODEV ? 0 : rsm_fail_errno(err, errno, "interface '%s'", name);
@@ -104,7 +110,25 @@ int network_check(const struct sandbox *s, struct rsm_error *err)
 	if (!all)
 		return rsm_fail_errno(err, errno, "look for network interfaces");
 	for (size_t i = 0; r == 0 && all[i].if_index; i++)
-		r = check_interface(fd, all[i].if_name, err);
+		r = check_interface(s, fd, all[i].if_name, err);
 	if_freenameindex(all);
+	return r;
+}
+
+int network_open(struct sandbox *s, struct rsm_error *err)
+{
+	struct net_config config = {.tap = true};
+	_cleanup_close_ int fd = -1;
+	int r;
+
+	if (!*s->config->tap)
+		return 0;
+	fd = net_tap_open(s->config->tap, err);
+	if (fd < 0)
+		return rsm_error_prefix(err, "annotations.io.runsm.tap");
+	config.fd = fd;
+	r = net_new(s->loop, &config, &s->nic, err);
+	if (r == 0)
+		(void)rsm_steal_fd(fd);
 	return r;
 }

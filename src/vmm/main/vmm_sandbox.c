@@ -286,7 +286,8 @@ static int open_scratch(struct sandbox *s, struct rsm_error *err)
 static int start_machine(struct sandbox *s, struct rsm_error *err)
 {
 	const struct machine_ops *ops = machine_find(s->config->accel);
-	struct vdev *devices[] = {s->fs, vsock_vdev(s->vsock), s->scratch};
+	struct vdev *devices[4] = {s->fs, vsock_vdev(s->vsock)};
+	size_t ndevices = 2;
 	struct machine_config config = {
 		.kernel = s->config->kernel,
 		.initrd = s->config->initrd,
@@ -295,13 +296,17 @@ static int start_machine(struct sandbox *s, struct rsm_error *err)
 		.vcpus = s->config->vcpus,
 		.qemu = s->config->qemu,
 		.devices = devices,
-		.ndevices = RSM_ARRAY_SIZE(devices) - !s->scratch,
 	};
 	_cleanup_close_ int console_fd = -1;
 	int fds[2], r;
 
 	if (!ops)
 		return rsm_fail(err, EINVAL, "no machine '%s'", s->config->accel);
+	if (s->scratch)
+		devices[ndevices++] = s->scratch;
+	if (s->nic)
+		devices[ndevices++] = s->nic;
+	config.ndevices = ndevices;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
 		return rsm_fail_errno(err, errno, "make a socket pair");
 	config.console_fd = console_fd = fds[1];
@@ -431,6 +436,8 @@ int sandbox_start(struct sandbox *s, struct rsm_error *err)
 	if (r == 0)
 		r = open_scratch(s, err);
 	if (r == 0)
+		r = network_open(s, err);
+	if (r == 0)
 		r = control_listen(s, err);
 	return r < 0 ? r : start_machine(s, err);
 }
@@ -447,6 +454,7 @@ void sandbox_free(struct sandbox *s)
 	stdio_relay_free(s->agent_relay);
 	vsock_free(s->vsock);
 	blk_free(s->scratch);
+	net_free(s->nic);
 	vmm_exports_free(s->exports, s->fs);
 	console_free(s->console);
 	rsm_loop_remove(s->boot_timer);

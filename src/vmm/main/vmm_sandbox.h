@@ -30,6 +30,7 @@
 #include "vmm/blk.h"
 #include "vmm/console.h"
 #include "vmm/machine.h"
+#include "vmm/net.h"
 #include "vmm/stdio.h"
 #include "vmm/vsock.h"
 
@@ -99,6 +100,7 @@ struct client {
  * @paused_from: status that resume goes back to
  * @pausing:	a pause or resume is under way
  * @scratch:	disk, NULL without one
+ * @nic:	network interface, NULL without one
  * @sync_fd:	where VmReport goes; -1 once it was written. Its other end going away before that ends
  *		the VM: whoever creates the container was killed
  * @keep_stderr: fd 2 stays what it was: whoever started us stays too
@@ -113,7 +115,7 @@ struct sandbox {
 	uint32_t init_pid;
 	bool pausing, keep_stderr;
 	struct vsock *vsock;
-	struct vdev *fs, *scratch;
+	struct vdev *fs, *scratch, *nic;
 	struct exports *exports;
 	struct machine *machine;
 	struct console *console;
@@ -208,6 +210,8 @@ void control_free(struct sandbox *s);
 int network_enter(const struct sandbox *s, struct rsm_error *err);
 /* Refuse interfaces that the guest cannot be given. When all who may make some have done so. */
 int network_check(const struct sandbox *s, struct rsm_error *err);
+/* Make @s->nic on the tap that the configuration names, if it does. */
+int network_open(struct sandbox *s, struct rsm_error *err);
 
 /* ---- vmm_jail.c */
 /* Give up what is not needed once the guest runs; on an error it must not. */
