@@ -54,9 +54,9 @@ static void linux_features(struct rsm_jsongen *g)
 	named_list(g, "capabilities", cap_name);
 	rsm_jsongen_key(g, "cgroup");
 	rsm_jsongen_object(g);
-	/* On the host: none is made yet. Inside the guest it is always version 2. */
-	rsm_jsongen_kbool(g, "v1", false);
-	rsm_jsongen_kbool(g, "v2", false);
+	/* On the host. Inside the guest it is always version 2. */
+	rsm_jsongen_kbool(g, "v1", true);
+	rsm_jsongen_kbool(g, "v2", true);
 	rsm_jsongen_kbool(g, "systemd", false);
 	rsm_jsongen_kbool(g, "systemdUser", false);
 	rsm_jsongen_kbool(

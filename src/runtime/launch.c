@@ -4,15 +4,14 @@
  *
  *	read and check config.json, settings, guest image	nothing to undo
  *	make the state directory, locked			undo: remove it
- *	plan the cgroup, then make it				undo: remove it
- *	spawn runsm-vmm, inside the cgroup, with VmConfig in a memfd	undo: kill and reap it
-}
-
- *	spawn runsm-vmm with VmConfig in a memfd		undo: kill and reap it, poststop hooks
+ *	plan the cgroup, then make it, with its limits		undo: remove it
+ *	spawn runsm-vmm, inside the cgroup, with VmConfig in a memfd
+ *								undo: kill and reap it, poststop hooks
  *	write state.json ("creating"), so that a kill -9 of this process leaves a container that
  *	delete can find and end
  *	if there are hooks: when the VMM reports its namespaces, run them, and let it go on
  *	wait for the VMM's report
+ *	limit CPU time and I/O, which would have slowed the boot
  *	write state.json, then the pid file
  */
 #include "runtime/launch.h"
@@ -21,7 +20,7 @@
 #include "base/math.h"
 #include "base/proc.h"
 #include "image/guest.h"
-#include "runtime/cgroup.h"
+#include "runtime/cgroup_limits.h"
 #include "runtime/hooks.h"
 #include "runtime/scratch.h"
 #include "runtime/tty.h"
@@ -34,6 +33,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -264,6 +264,19 @@ static int fill_state(struct launch *l, struct rsm_error *err)
 
 /* ---- the VMM */
 
+/* What the cgroup must have room for. */
+static struct cgroup_vm vm_of(const struct launch *l)
+{
+	struct cgroup_vm vm = {.memory = l->config->memory_bytes,
+			       .vcpus = l->config->vcpus,
+			       .emulated = l->accel == ACCEL_TCG};
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0)
+		vm.files = files.rlim_max; /* the VMM takes all it may have */
+	return vm;
+}
+
 static int make_cgroup(struct launch *l, struct rsm_error *err)
 {
 	const char *path = l->spec->linux_.cgroups_path;
@@ -271,7 +284,14 @@ static int make_cgroup(struct launch *l, struct rsm_error *err)
 		.id = l->c->id, .cgroups_path = path, .root = l->env->root};
 	int ret = cgroup_plan(l->c->dirfd, &where, &l->cgroup, err);
 
-	return ret < 0 ? ret : cgroup_make(l->cgroup, l->c->dirfd, path && path[0], err);
+	if (ret == 0)
+		ret = cgroup_make(l->cgroup, l->c->dirfd, path && path[0], err);
+	if (ret == 0) {
+		const struct cgroup_vm vm = vm_of(l);
+
+		ret = cgroup_limit(l->cgroup, &l->spec->linux_, &vm, err);
+	}
+	return ret;
 }
 
 static int make_scratch(struct launch *l, struct rsm_error *err)
@@ -575,6 +595,8 @@ static int start_vmm(struct launch *l, struct rsm_error *err)
 		ret = run_hooks(l, err);
 	if (ret == 0)
 		ret = take_report(l, false, err);
+	if (ret == 0)
+		ret = cgroup_limit_rates(l->cgroup, &l->spec->linux_, err);
 	if (ret < 0)
 		return ret;
 	l->c->state.creating = false;

@@ -155,6 +155,43 @@ struct oci_offset {
 	uint32_t nanosecs;
 };
 
+/* A limit or weight of one block device of the host. */
+struct oci_io_device {
+	uint32_t major, minor;
+	uint64_t value;
+};
+
+struct oci_io_devices {
+	struct oci_io_device *v;
+	size_t n;
+};
+
+enum oci_io_rate {
+	OCI_IO_READ_BPS,
+	OCI_IO_WRITE_BPS,
+	OCI_IO_READ_IOPS,
+	OCI_IO_WRITE_IOPS,
+	OCI_IO_RATES,
+};
+
+/**
+ * struct oci_resources - What is left to the host's cgroup alone
+ * @cpus, @mems: lists as the kernel takes them, or NULL
+ * @cpu_set:	what @cpus says
+ *
+ * 0 is "not given", and no limit.
+ */
+struct oci_resources {
+	uint64_t cpu_shares, cpu_burst /* µs */, memory_reservation /* bytes */;
+	int64_t cpu_idle;
+	const char *cpus, *mems;
+	struct oci_cpus cpu_set;
+	uint32_t io_weight; /* 10 to 1000 */
+	struct oci_io_devices io_weights, io_rates[OCI_IO_RATES];
+	struct oci_pair *unified;
+	size_t n_unified;
+};
+
 struct oci_linux {
 	uint64_t namespaces; /* CLONE_NEW* */
 	const char *network_path; /* of a network namespace to join; NULL: a new one */
@@ -175,6 +212,7 @@ struct oci_linux {
 	uint64_t memory_limit; /* bytes; 0: none */
 	int64_t cpu_quota;     /* µs per period; 0: none */
 	uint64_t cpu_period;   /* µs; 0: not given */
+	struct oci_resources resources;
 };
 
 /**

@@ -123,6 +123,7 @@ int oci_take_path(struct oci_parser *p, const struct rsm_json *v, void *to);    
 int oci_take_abs_path(struct oci_parser *p, const struct rsm_json *v, void *to); /* const char * */
 int oci_take_abs_paths(struct oci_parser *p, const struct rsm_json *v,
 		       void *to); /* struct oci_strv */
+int oci_take_cpus(struct oci_parser *p, const struct rsm_json *v, void *to); /* struct oci_cpus */
 /* An object of strings. */
 int oci_take_pairs(struct oci_parser *p, const struct rsm_json *v, struct oci_pair **ret,
 		   size_t *ret_n);

@@ -234,7 +234,7 @@ static const char *take_range(const char *at, unsigned long *first, unsigned lon
 }
 
 /* A list as the kernel writes it: "0-3,7". Spaces are skipped, as the specification has them. */
-static int take_cpus(struct oci_parser *p, const struct rsm_json *v, void *to)
+int oci_take_cpus(struct oci_parser *p, const struct rsm_json *v, void *to)
 {
 	const char *at = rsm_json_string(v);
 	struct oci_cpus *cpus = to;
@@ -258,8 +258,8 @@ static int take_cpus(struct oci_parser *p, const struct rsm_json *v, void *to)
 }
 
 static const struct oci_field affinity_fields[] = {
-	OCI_FIELD("initial", STRING, take_cpus, offsetof(struct oci_process, exec_initial)),
-	OCI_FIELD("final", STRING, take_cpus, offsetof(struct oci_process, exec_final)),
+	OCI_FIELD("initial", STRING, oci_take_cpus, offsetof(struct oci_process, exec_initial)),
+	OCI_FIELD("final", STRING, oci_take_cpus, offsetof(struct oci_process, exec_final)),
 };
 
 int oci_take_affinity(struct oci_parser *p, const struct rsm_json *v, void *to)

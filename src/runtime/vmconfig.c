@@ -21,15 +21,16 @@
 /* protobuf-c wants mutable strings it never writes to. */
 #define PB(s) ((char *)(s))
 
-uint32_t vmconfig_vcpus(int64_t quota, uint64_t period, long online)
+uint32_t vmconfig_vcpus(int64_t quota, uint64_t period, long online, unsigned set)
 {
-	uint64_t n;
+	uint64_t n = set ? set : 1;
 
-	if (quota <= 0)
-		return 1;
 	if (period == 0)
 		period = DEFAULT_CPU_PERIOD;
-	n = ((uint64_t)quota - 1) / period + 1;
+	if (quota > 0)
+		n = ((uint64_t)quota - 1) / period + 1;
+	if (set && n > set)
+		n = set;
 	if (online > 0 && n > (uint64_t)online)
 		n = (uint64_t)online;
 	return (uint32_t)rsm_min(n, (uint64_t)VM_MAX_VCPUS);
@@ -47,6 +48,15 @@ uint64_t vmconfig_memory(uint64_t limit, uint64_t host)
 		return bytes;
 	host = rsm_max(host & ~(MEMORY_GRANULE - 1), VM_MIN_MEMORY);
 	return rsm_min(bytes, host);
+}
+
+static unsigned count_cpus(const struct oci_cpus *cpus)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < sizeof(cpus->bits); i++)
+		n += (unsigned)__builtin_popcount(cpus->bits[i]);
+	return n;
 }
 
 static uint64_t host_memory(void)
@@ -383,7 +393,8 @@ static int build(struct arena *a, const struct vm_request *req, Runsm__VmConfig 
 	config->cmdline = PB(req->no_acpi ? "acpi=off" : "");
 	config->memory_bytes = vmconfig_memory(spec->linux_.memory_limit, host_memory());
 	config->vcpus = vmconfig_vcpus(spec->linux_.cpu_quota, spec->linux_.cpu_period,
-				       sysconf(_SC_NPROCESSORS_ONLN));
+				       sysconf(_SC_NPROCESSORS_ONLN),
+				       count_cpus(&spec->linux_.resources.cpu_set));
 	config->qemu = PB(req->qemu);
 	config->boot_timeout_ms = s->boot_timeout_ms;
 	config->extra_fds = req->extra_fds;

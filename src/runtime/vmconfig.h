@@ -63,8 +63,9 @@ Runsm__Process *vmconfig_process(struct arena *arena, const struct oci_process *
  * Best effort: what fails here fails again in the guest, with the mount named. */
 void vmconfig_make_mountpoints(const char *rootfs, const Runsm__CreateContainerRequest *c);
 
-/* vCPUs of a quota and period in µs: as many as it takes to use the quota up, 1 without a quota. */
-uint32_t vmconfig_vcpus(int64_t quota, uint64_t period, long online);
+/* vCPUs of a quota and period in µs: as many as it takes to use the quota up, at most as many as the
+ * @set of CPUs has (0: none is given); without a quota those of the set, or 1. */
+uint32_t vmconfig_vcpus(int64_t quota, uint64_t period, long online, unsigned set);
 
 /* Guest RAM in bytes for a memory limit (0: none) on a host that has @host bytes (0: unknown), of
  * which a guest never gets more. */

@@ -71,22 +71,27 @@ static void quota_and_period_become_vcpus(void **state)
 		int64_t quota;
 		uint64_t period;
 		long online;
-		uint32_t vcpus;
+		uint32_t set, vcpus;
 	} cases[] = {
-		{0, 0, 8, 1},
-		{-1, 100000, 8, 1},
-		{100000, 100000, 8, 1},
-		{100001, 100000, 8, 2},
-		{1, 100000, 8, 1},
-		{250000, 0, 8, 3},
-		{1600000, 100000, 8, 8},
-		{INT64_MAX, 1, 4, 4},
-		{400000, 100000, -1, 4},
-		{INT64_MAX, 1, -1, 254},
+		{0, 0, 8, 0, 1},
+		{-1, 100000, 8, 0, 1},
+		{100000, 100000, 8, 0, 1},
+		{100001, 100000, 8, 0, 2},
+		{1, 100000, 8, 0, 1},
+		{250000, 0, 8, 0, 3},
+		{1600000, 100000, 8, 0, 8},
+		{INT64_MAX, 1, 4, 0, 4},
+		{400000, 100000, -1, 0, 4},
+		{INT64_MAX, 1, -1, 0, 254},
+		{0, 0, 8, 3, 3},
+		{0, 0, 2, 3, 2},
+		{400000, 100000, 8, 3, 3},
+		{200000, 100000, 8, 3, 2},
 	};
 
 	for (size_t i = 0; i < RSM_ARRAY_SIZE(cases); i++)
-		assert_int_equal(vmconfig_vcpus(cases[i].quota, cases[i].period, cases[i].online),
+		assert_int_equal(vmconfig_vcpus(cases[i].quota, cases[i].period, cases[i].online,
+						cases[i].set),
 				 cases[i].vcpus);
 }
 
