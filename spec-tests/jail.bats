@@ -162,3 +162,17 @@ host_mounts() { awk '{ print $1 }' /proc/self/mountinfo; }
 	done
 	in_ctr sh -c 'echo a >/tmp/f && cat /tmp/f'
 }
+
+@test "every thread of runsm-vmm but the first is under one more filter, of what it may do" {
+	ctr_up
+	in_ctr sh -c 'ls -lR /bin >/dev/null; echo a >/tmp/f && rm /tmp/f'
+	local task pid one
+	pid=$(vmm)
+	one=$(status "$pid" Seccomp_filters)
+	[ -n "$one" ] || skip "this kernel does not count filters"
+	for task in /proc/"$pid"/task/*; do
+		[ "${task##*/}" != "$pid" ] || continue
+		is $((one + 1)) "$(awk '$1 == "Seccomp_filters:" { print $2 }' "$task/status")" "$task"
+	done
+	[ "$(find "/proc/$pid/task" -mindepth 1 -maxdepth 1 | wc -l)" -gt 1 ]
+}

@@ -200,6 +200,9 @@ static void *worker(void *arg)
 	struct vfs_queue *q = arg;
 	struct virtq *vq = vfs_vq(q);
 
+	/* helpers and the thread that waits for locks are made by us, and inherit it */
+	if (vdev_jail(&q->fs->d, JAIL_FILES) < 0)
+		return NULL;
 	virtq_disable_kicks(vq);
 	while (!atomic_load_explicit(&q->stop, memory_order_acquire)) {
 		uint64_t begin;

@@ -220,6 +220,8 @@ static void *worker(void *arg)
 	struct pollfd fds[] = {{.fd = vq->kick_fd, .events = POLLIN},
 			       {.fd = b->stop_fd, .events = POLLIN}};
 
+	if (vdev_jail(&b->d, JAIL_DISK) < 0)
+		return NULL;
 	while (!atomic_load_explicit(&b->stop, memory_order_acquire)) {
 		virtq_disable_kicks(vq);
 		if (serve_available(b) < 0) {

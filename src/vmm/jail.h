@@ -6,7 +6,8 @@
  *
  *	jail_caps.c	no_new_privs, core dumps, capabilities
  *	jail_root.c	mount namespace
- *	jail_seccomp.c	system calls
+ *	jail_seccomp.c	system calls that no thread makes
+ *	jail_threads.c	system calls that a kind of thread makes
  *
  * The order is the caller's (src/vmm/main/vmm_jail.c for runsm-vmm, tcg.c for QEMU): everything
  * that needs a right happens before the step that takes it.
@@ -88,5 +89,20 @@ int jail_root(struct rsm_error *err);
  * Return: 0 or -errno, when the caller must not go on
  */
 int jail_syscalls(void);
+
+enum jail_thread {
+	JAIL_VCPU,
+	JAIL_DISK,  /* worker of the scratch disk */
+	JAIL_FILES, /* worker of virtio-fs, and the threads it starts */
+};
+
+/**
+ * jail_thread() - End the process at system calls that a thread of this kind has no business to make
+ *
+ * For the calling thread and those it makes from now on. Does nothing where jail_syscalls() was not
+ * called or did nothing.
+ * Return: 0 or -errno, when the thread must not go on
+ */
+int jail_thread(enum jail_thread kind);
 
 #endif

@@ -4,24 +4,22 @@
  * begin with: programs, processes, other processes' memory, namespaces and mounts, files by handle,
  * and the parts of the kernel with the longest record of holes. Whoever makes one ends the process.
  *
- * It is a list of what is forbidden. What each kind of thread may do, and nothing else, is not
- * listed yet.
+ * It is a list of what is forbidden, and all there is for the main thread, whose needs are the
+ * widest. The others have lists of what they may do (jail_threads.c).
  */
 #include "vmm/jail.h"
 
 #include "base/math.h"
+#include "vmm/jail_bpf.h"
 
 #include <errno.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <sched.h>
-#include <stddef.h>
+#include <stdatomic.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
-#define X32_BIT 0x40000000U
+static atomic_bool locked;
 
 static const uint16_t forbidden[] = {
 	/* programs and processes; threads are made by clone() */
@@ -46,19 +44,15 @@ static const uint16_t forbidden[] = {
 	SYS_quotactl, SYS_syslog,
 };
 
-#define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
-#define IF(value, skip) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (value), 0, (skip))
-#define RETURN(action)	BPF_STMT(BPF_RET | BPF_K, (action))
+bool jail_is_locked(void)
+{
+	return atomic_load(&locked);
+}
 
 int jail_syscalls(void)
 {
 	static const struct sock_filter head[] = {
-		LOAD(arch),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0),
-		RETURN(SECCOMP_RET_KILL_PROCESS),
-		LOAD(nr),
-		BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32_BIT, 0, 1),
-		RETURN(SECCOMP_RET_KILL_PROCESS),
+		ONLY_X86_64,
 		/* its flags cannot be looked at; the C library then takes clone() */
 		IF(SYS_clone3, 1),
 		RETURN(SECCOMP_RET_ERRNO | ENOSYS),
@@ -95,5 +89,8 @@ int jail_syscalls(void)
 	}
 	for (size_t i = 0; i < RSM_ARRAY_SIZE(tail); i++)
 		code[n++] = tail[i];
-	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0 ? -errno : 0;
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
+		return -errno;
+	atomic_store(&locked, true);
+	return 0;
 }

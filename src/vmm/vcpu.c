@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The thread of one vCPU: in and out of the guest, PIO and MMIO to the buses, ends to the VM. */
+#include "vmm/jail.h"
 #include "vmm/kvm_internal.h"
 
 #include <errno.h>
@@ -121,10 +122,22 @@ static void handle_exit(struct vcpu *v)
 	}
 }
 
+static bool go_to_jail(struct vcpu *v)
+{
+	char what[80];
+	int r = jail_thread(JAIL_VCPU);
+
+	if (r == 0)
+		return true;
+	snprintf(what, sizeof(what), "seccomp filter of a vCPU: %s", strerror(-r));
+	kvm_vm_end(v->vm, KVM_END_HOST, v->index, what);
+	return false;
+}
+
 static void *vcpu_thread(void *cookie)
 {
 	struct vcpu *v = cookie;
-	bool go = kvm_vm_checkpoint(v->vm, v);
+	bool go = go_to_jail(v) && kvm_vm_checkpoint(v->vm, v);
 	char what[80];
 
 	while (go) {

@@ -32,3 +32,16 @@ void vdev_config_changed(struct vdev *d)
 	if (d->config_changed)
 		d->config_changed(d->transport);
 }
+
+int vdev_jail(struct vdev *d, enum jail_thread kind)
+{
+	int r = jail_thread(kind);
+
+	if (r == 0)
+		return 0;
+	rsm_log(RSM_LOG_ERROR, "%s: seccomp filter: %s; the device does not work", d->ops->name,
+		strerror(-r));
+	if (d->needs_reset)
+		d->needs_reset(d->transport, d);
+	return r;
+}

@@ -19,6 +19,7 @@
 #define RSM_VMM_VDEV_H
 
 #include "base/log.h"
+#include "vmm/jail.h"
 #include "vmm/virtq.h"
 
 #include <stdbool.h>
@@ -94,6 +95,13 @@ void vdev_init(struct vdev *d, const struct vdev_ops *ops, uint64_t features);
  * not be touched again before queue_stop().
  */
 void vdev_fail(struct vdev *d, const char *why);
+
+/**
+ * vdev_jail() - jail_thread() for a thread of the device, before it looks at its queue
+ *
+ * Return: 0, or -errno when the thread must end; logged, and the device asks to be reset
+ */
+int vdev_jail(struct vdev *d, enum jail_thread kind);
 
 /* The device's configuration space changed: tell the driver. Context: main loop's thread */
 void vdev_config_changed(struct vdev *d);

@@ -6,11 +6,13 @@
 #include "vmm/jail.h"
 
 #include "base/io.h"
+#include "base/log.h"
 #include "cmocka_all.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/kvm.h>
 #include <linux/magic.h>
 #include <pthread.h>
 #include <sched.h>
@@ -19,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -513,6 +516,222 @@ static void threads_and_socket_pairs_are_still_made(void **state)
 	assert_int_equal(in_child(work, &any), 0);
 }
 
+/* ------------------------------------------------------------------ threads */
+
+typedef int (*thread_call)(void);
+
+struct confined {
+	enum jail_thread kind;
+	thread_call call;
+	int result;
+};
+
+static void *confined_thread(void *arg)
+{
+	struct confined *c = arg;
+
+	if (jail_thread(c->kind) < 0)
+		return NULL;
+	errno = 0;
+	c->result = c->call() < 0 ? errno : 0;
+	return c;
+}
+
+/* @arg->call in a thread that is confined, as in runsm-vmm. Return: its errno, 254 for no thread */
+static int confined(void *arg)
+{
+	struct confined *c = arg;
+	pthread_t thread;
+	void *done = NULL;
+
+	rsm_log_to(open("/dev/null", O_WRONLY | O_CLOEXEC), RSM_LOG_JSON, false);
+	jail_self();
+	if (jail_syscalls() < 0)
+		return 253;
+	if (pthread_create(&thread, NULL, confined_thread, c) || pthread_join(thread, &done) || !done)
+		return 254;
+	/* the filter is the thread's alone */
+	if (open("/dev/null", O_RDONLY | O_CLOEXEC) < 0 || kill(getpid(), 0) < 0)
+		return 252;
+	return c->result;
+}
+
+static void *just_end(void *arg)
+{
+	return arg;
+}
+
+/* The C library's own needs, and the log's. */
+static int call_library(void)
+{
+	char *small = malloc(100), *big = malloc(8 << 20);
+
+	if (!small || !big)
+		return -1;
+	big = realloc(big, 64 << 20);
+	memset(big, 1, 16 << 20);
+	free(small);
+	free(big);
+	rsm_log(RSM_LOG_ERROR, "from a confined thread: %s", strerror(EIO));
+	sched_yield();
+	return pthread_kill(pthread_self(), 0);
+}
+
+static int call_thread(void)
+{
+	pthread_t thread;
+
+	return pthread_create(&thread, NULL, just_end, NULL) || pthread_join(thread, NULL) ? -1 : 0;
+}
+
+static int call_open(void)
+{
+	return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+static int call_unlink(void)
+{
+	return unlinkat(AT_FDCWD, "/nonexistent/x", 0);
+}
+
+static int call_kill(void)
+{
+	return kill(getpid(), 0);
+}
+
+static int call_socketpair(void)
+{
+	int fds[2];
+
+	return socketpair(AF_UNIX, SOCK_STREAM, 0, fds);
+}
+
+static int call_send(void)
+{
+	return (int)send(STDIN_FILENO, "x", 1, MSG_DONTWAIT);
+}
+
+static int call_read_file(void)
+{
+	char c;
+
+	return (int)pread(STDIN_FILENO, &c, 1, 0);
+}
+
+static int call_kvm_run(void)
+{
+	return ioctl(-1, KVM_RUN, 0);
+}
+
+static int call_kvm_memory(void)
+{
+	return ioctl(-1, KVM_SET_USER_MEMORY_REGION, NULL);
+}
+
+static int call_chdir(void)
+{
+	return chdir("/");
+}
+
+static int call_memfd(void)
+{
+	return memfd_create("x", MFD_CLOEXEC);
+}
+
+static int call_fallocate(void)
+{
+	return fallocate(-1, 0, 0, 1);
+}
+
+static int call_truncate(void)
+{
+	return ftruncate(-1, 1);
+}
+
+static int call_xattr(void)
+{
+	return setxattr("/nonexistent/x", "user.x", "y", 1, 0);
+}
+
+static void each_kind_of_thread_can_do_its_work(void **state)
+{
+	static const struct {
+		struct confined c;
+		int error;
+	} tries[] = {
+		{{JAIL_VCPU, call_library, 0}, 0},   {{JAIL_DISK, call_library, 0}, 0},
+		{{JAIL_FILES, call_library, 0}, 0},  {{JAIL_VCPU, call_kvm_run, 0}, EBADF},
+		{{JAIL_DISK, call_fallocate, 0}, EBADF}, {{JAIL_FILES, call_thread, 0}, 0},
+		{{JAIL_FILES, call_open, 0}, 0},     {{JAIL_FILES, call_unlink, 0}, ENOENT},
+		{{JAIL_FILES, call_truncate, 0}, EBADF}, {{JAIL_FILES, call_xattr, 0}, ENOENT},
+	};
+
+	if (JAIL_SANITIZED)
+		skip();
+	for (size_t i = 0; i < sizeof(tries) / sizeof(tries[0]); i++) {
+		struct confined c = tries[i].c;
+
+		if (in_child(confined, &c) != tries[i].error)
+			fail_msg("call %zu: not error %d", i, tries[i].error);
+	}
+}
+
+static void what_a_library_may_try_fails(void **state)
+{
+	struct confined tries[] = {
+		{JAIL_VCPU, call_open, 0}, {JAIL_DISK, call_open, 0}, {JAIL_DISK, call_kvm_run, 0},
+		{JAIL_FILES, call_kvm_memory, 0},
+	};
+
+	if (JAIL_SANITIZED)
+		skip();
+	for (size_t i = 0; i < sizeof(tries) / sizeof(tries[0]); i++)
+		assert_int_equal(in_child(confined, &tries[i]), EPERM);
+}
+
+static void other_system_calls_of_a_thread_end_the_process(void **state)
+{
+	static const struct confined tries[] = {
+		{JAIL_VCPU, call_unlink, 0},     {JAIL_VCPU, call_kill, 0},
+		{JAIL_VCPU, call_socketpair, 0}, {JAIL_VCPU, call_send, 0},
+		{JAIL_VCPU, call_read_file, 0},  {JAIL_VCPU, call_kvm_memory, 0},
+		{JAIL_VCPU, call_thread, 0},     {JAIL_VCPU, call_type_into_terminal, 0},
+		{JAIL_DISK, call_unlink, 0},     {JAIL_DISK, call_truncate, 0},
+		{JAIL_DISK, call_thread, 0},     {JAIL_DISK, call_xattr, 0},
+		{JAIL_FILES, call_kill, 0},      {JAIL_FILES, call_socketpair, 0},
+		{JAIL_FILES, call_send, 0},      {JAIL_FILES, call_chdir, 0},
+		{JAIL_FILES, call_memfd, 0},     {JAIL_FILES, call_exec, 0},
+		{JAIL_FILES, call_unshare, 0},   {JAIL_FILES, call_fork, 0},
+	};
+
+	if (JAIL_SANITIZED)
+		skip();
+	for (size_t i = 0; i < sizeof(tries) / sizeof(tries[0]); i++) {
+		struct confined c = tries[i];
+		int status, r;
+		pid_t pid = fork();
+
+		assert_true(pid >= 0);
+		if (pid == 0) {
+			r = confined(&c);
+			_exit(r);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGSYS)
+			fail_msg("call %zu: status 0x%x", i, status);
+	}
+}
+
+static int unlocked(void *arg)
+{
+	return jail_thread(JAIL_VCPU) < 0 ? 1 : error(call_open());
+}
+
+static void threads_of_a_process_without_a_jail_are_not_confined(void **state)
+{
+	assert_int_equal(in_child(unlocked, NULL), 0);
+}
+
 /* ------------------------------------------------------------------ memory */
 
 /* A process of our user without CAP_SYS_PTRACE and @arg, the pid of one in jail_self() */
@@ -588,6 +807,10 @@ int main(void)
 		cmocka_unit_test(no_mount_of_the_host_is_left),
 		cmocka_unit_test(forbidden_system_call_ends_the_process),
 		cmocka_unit_test(threads_and_socket_pairs_are_still_made),
+		cmocka_unit_test(each_kind_of_thread_can_do_its_work),
+		cmocka_unit_test(what_a_library_may_try_fails),
+		cmocka_unit_test(other_system_calls_of_a_thread_end_the_process),
+		cmocka_unit_test(threads_of_a_process_without_a_jail_are_not_confined),
 		cmocka_unit_test(same_user_cannot_look_into_our_memory),
 		cmocka_unit_test(crash_leaves_no_core),
 	};
