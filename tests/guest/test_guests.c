@@ -5,9 +5,11 @@
 #include "../unit/cmocka_all.h"
 #include "host.h"
 #include "protocol.h"
+#include "vmm/jail.h"
 #include "vmm/vcpu.h"
 
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #define LONG_MS 5000
@@ -334,6 +336,12 @@ static void storms_leave_a_device_that_can_be_reset(void **state)
 	}
 }
 
+/* As in runsm-vmm: every vCPU has its list of system calls, and what it does here must be on it. */
+static int lock(void **state)
+{
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -1 : jail_syscalls();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -361,5 +369,5 @@ int main(void)
 		cmocka_unit_test_setup(impossible_sizes_are_refused_by_name, need_kvm),
 	};
 
-	return cmocka_run_group_tests_name("tests/guest", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("tests/guest", tests, lock, NULL);
 }
