@@ -6,12 +6,15 @@
 #include "base/loop.h"
 #include "../unit/cmocka_all.h"
 #include "protocol.h"
+#include "vmm/blk.h"
 #include "vmm/boot.h"
+#include "vmm/net.h"
 #include "vmm/rng.h"
 
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 
 #define GUESTS "tests/guest/guests"
 
@@ -88,21 +91,38 @@ static void on_event(void *cookie, int fd, uint32_t events)
 	h->end = kvm_vm_service(h->vm);
 }
 
-/* The entropy device, served by the loop that serves the VM. */
-static void add_device(struct host *h)
+static void add_device(struct host *h, unsigned i, struct vdev *d, gpa_t base)
 {
 	struct mmio_board board = {board_call, board_ioeventfd, board_irqfd, h->vm};
-	gpa_t base = {GUEST_DEVICE};
 
+	assert_int_equal(mmio_transport_new(&board, d, kvm_vm_mem(h->vm), base, KVM_GSI_FIRST + i,
+					    &h->transports[i], NULL),
+			 0);
+	assert_int_equal(
+		kvm_vm_mmio(h->vm, base, MMIO_TRANSPORT_LEN, &mmio_transport_ops, h->transports[i]),
+		0);
+}
+
+/* All served by the loop that serves the VM, but the disk by its own thread. */
+static void add_devices(struct host *h)
+{
+	int disk = memfd_create("disk", MFD_CLOEXEC), fds[2];
+	struct net_config net = {0};
+
+	assert_int_equal(ftruncate(disk, 65536), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds),
+			 0);
+	net.fd = fds[0];
+	h->net_peer = fds[1];
 	assert_int_equal(rsm_loop_new(&h->loop), 0);
 	assert_int_equal(rsm_loop_add(h->loop, kvm_vm_event_fd(h->vm), EPOLLIN, on_event, h, NULL),
 			 0);
 	assert_int_equal(rng_new(h->loop, &h->rng), 0);
-	assert_int_equal(mmio_transport_new(&board, h->rng, kvm_vm_mem(h->vm), base, KVM_GSI_FIRST,
-					    &h->transport, NULL),
-			 0);
-	assert_int_equal(
-		kvm_vm_mmio(h->vm, base, MMIO_TRANSPORT_LEN, &mmio_transport_ops, h->transport), 0);
+	assert_int_equal(net_new(h->loop, &net, &h->net, NULL), 0);
+	assert_int_equal(blk_new(disk, &h->blk, NULL), 0);
+	add_device(h, 0, h->rng, (gpa_t){GUEST_DEVICE});
+	add_device(h, 1, h->net, (gpa_t){GUEST_NET});
+	add_device(h, 2, h->blk, (gpa_t){GUEST_BLK});
 }
 
 void host_init(struct host *h, const char *name, unsigned vcpus, bool pvh)
@@ -116,7 +136,7 @@ void host_init(struct host *h, const char *name, unsigned vcpus, bool pvh)
 	memset(h, 0, sizeof(*h));
 	if (kvm_vm_new(&config, &h->vm, &err) < 0)
 		fail_msg("%s", err.message);
-	add_device(h);
+	add_devices(h);
 	assert_int_equal(pipe2(h->console, O_CLOEXEC | O_NONBLOCK), 0);
 	if (serial8250_init(&h->serial, h->vm, h->console[1], &err) < 0)
 		fail_msg("%s", err.message);
@@ -139,8 +159,12 @@ void host_init(struct host *h, const char *name, unsigned vcpus, bool pvh)
 void host_fini(struct host *h)
 {
 	kvm_vm_stop(h->vm);
-	mmio_transport_free(h->transport);
+	for (unsigned i = 0; i < sizeof(h->transports) / sizeof(h->transports[0]); i++)
+		mmio_transport_free(h->transports[i]);
 	rng_free(h->rng);
+	net_free(h->net);
+	blk_free(h->blk);
+	close(h->net_peer);
 	kvm_vm_free(h->vm);
 	rsm_loop_free(h->loop);
 	serial8250_fini(&h->serial);

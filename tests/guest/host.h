@@ -12,14 +12,16 @@
 
 /**
  * struct host - A VM with a tiny guest
+ * @net_peer:	where the network device's packets go
  * @reports:	what the guest reported, the first @nreports
  * @syncs:	accesses of GUEST_PORT_SYNC
  */
 struct host {
 	struct kvm_vm *vm;
 	struct rsm_loop *loop;
-	struct vdev *rng;
-	struct mmio_transport *transport;
+	struct vdev *rng, *net, *blk;
+	struct mmio_transport *transports[3];
+	int net_peer;
 	const struct kvm_end *end;
 	struct serial8250 serial;
 	void *readonly;

@@ -14,6 +14,13 @@
 /* The entropy device's registers. */
 #define GUEST_DEVICE 0xd0000000
 
+/* Those of the network device, whose packets nobody takes, and of the block device. */
+#define GUEST_NET 0xd0001000
+#define GUEST_BLK 0xd0002000
+
+/* What the block device answers to "who are you?": a name, and the status byte. */
+#define GUEST_BLK_ID_BYTES 20
+
 /* The VM generation id and its interrupt. */
 #define GUEST_GENID     0xef000
 #define GUEST_GENID_GSI 5

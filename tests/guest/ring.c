@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Guests with a virtio driver that breaks the rules, each in one way. The device is the entropy
- * device at GUEST_DEVICE. A test reports the device's status after the offence, resets the device,
- * and reports how a good request fares then.
+ * device at GUEST_DEVICE, unless the test is about another. A test reports the device's status
+ * after the offence, resets the device, and reports how a good request fares then.
  */
 #include "guest.h"
 
@@ -46,14 +46,18 @@ static struct {
 	uint8_t buf[64];
 } ring;
 
+/* The device and its queue that all of this is about. */
+static uintptr_t device = GUEST_DEVICE;
+static uint32_t queue;
+
 static uint32_t get(uint32_t reg)
 {
-	return read32(GUEST_DEVICE + reg);
+	return read32(device + reg);
 }
 
 static void set(uint32_t reg, uint32_t value)
 {
-	write32(GUEST_DEVICE + reg, value);
+	write32(device + reg, value);
 }
 
 static void set64(uint32_t reg, uint64_t value)
@@ -73,7 +77,7 @@ static void negotiate(void)
 	set(REG_FEATURE_SEL, 1);
 	set(REG_FEATURES, 1); /* VERSION_1 */
 	set(REG_STATUS, 0x0b);
-	set(REG_QUEUE_SEL, 0);
+	set(REG_QUEUE_SEL, queue);
 	set(REG_QUEUE_NUM, QUEUE_SIZE);
 	set64(REG_DESC, (uintptr_t)ring.desc);
 	set64(REG_AVAIL, (uintptr_t)&ring.avail);
@@ -92,7 +96,7 @@ static void start(void)
 static void offer(uint16_t n)
 {
 	__atomic_store_n(&ring.avail.idx, (uint16_t)(ring.avail.idx + n), __ATOMIC_SEQ_CST);
-	set(REG_NOTIFY, 0);
+	set(REG_NOTIFY, queue);
 }
 
 /* Wait for the device: it used a buffer, or it wants a reset. Each look is an exit of the guest. */
@@ -350,7 +354,8 @@ static void write_on(void)
 
 /*
  * The device counts its answers, and the guest counts with it, while another vCPU writes to memory
- * all the time. Nothing may get lost or come twice: that is an invalid instruction without a handler.
+ * all the time. Nothing may get lost or come twice: that is an invalid instruction without a
+ * handler.
  */
 static void ring_busy(void)
 {
@@ -366,7 +371,52 @@ static void ring_busy(void)
 	}
 }
 
+/*
+ * A looping chain on queue @q of the device at @base: reports its status, how a good request to the
+ * entropy device fares meanwhile, and the first one's status again. It is reset and set up then.
+ */
+static void offend_at(uintptr_t base, uint32_t q)
+{
+	device = base;
+	queue = q;
+	start();
+	ring.desc[0] = (struct desc){(uintptr_t)ring.buf, 16, DESC_NEXT, 1};
+	ring.desc[1] = (struct desc){(uintptr_t)ring.buf, 16, DESC_NEXT, 0};
+	offer(1);
+	report(settle());
+	device = GUEST_DEVICE;
+	queue = 0;
+	good();
+	device = base;
+	queue = q;
+	report(get(REG_STATUS));
+	start();
+}
+
+static void blk_ring(void)
+{
+	offend_at(GUEST_BLK, 0);
+	ring.buf[0] = 8; /* VIRTIO_BLK_T_GET_ID */
+	ring.desc[0] = (struct desc){(uintptr_t)ring.buf, 16, DESC_NEXT, 1};
+	ring.desc[1] =
+		(struct desc){(uintptr_t)ring.buf + 16, GUEST_BLK_ID_BYTES + 1, DESC_WRITE, 0};
+	offer(1);
+	report(settle());
+	report(ring.used.ring[0].len);
+}
+
+static void net_ring(void)
+{
+	offend_at(GUEST_NET, 1);
+	ring.desc[0] = (struct desc){(uintptr_t)ring.buf, sizeof(ring.buf), 0, 0};
+	offer(1);
+	report(settle());
+	report(ring.used.idx);
+}
+
 const struct guest_test ring_tests[] = {
+	{"blk_ring", blk_ring},
+	{"net_ring", net_ring},
 	{"ring_busy", ring_busy},
 	{"ring_works", ring_works},
 	{"ring_loop", ring_loop},

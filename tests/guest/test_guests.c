@@ -308,6 +308,30 @@ static void offence_fails_the_device_until_its_reset(void **state)
 	}
 }
 
+/* Of devices of every kind, on whichever thread they are served. */
+static void malformed_ring_fails_that_device_only(void **state)
+{
+	static const struct {
+		const char *name;
+		uint32_t answer; /* to a good request after the reset */
+	} cases[] = {{"blk_ring", GUEST_BLK_ID_BYTES + 1}, {"net_ring", 1}};
+
+	rsm_log_to(-1, RSM_LOG_TEXT, false);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct host h;
+
+		run_to(&h, cases[i].name, 1, KVM_END_POWEROFF);
+		assert_int_equal(h.nreports, 6);
+		assert_true(h.reports[0] & NEEDS_RESET);
+		assert_int_equal(h.reports[1], RUNNING); /* the entropy device */
+		assert_int_equal(h.reports[2], RNG_BYTES);
+		assert_true(h.reports[3] & NEEDS_RESET);
+		assert_int_equal(h.reports[4], RUNNING);
+		assert_int_equal(h.reports[5], cases[i].answer);
+		host_fini(&h);
+	}
+}
+
 static void good_request_is_answered(void **state)
 {
 	struct host h;
@@ -365,6 +389,7 @@ int main(void)
 		cmocka_unit_test_setup(serial_output_comes_out_in_lines, need_kvm),
 		cmocka_unit_test_setup(good_request_is_answered, need_kvm),
 		cmocka_unit_test_setup(offence_fails_the_device_until_its_reset, need_kvm),
+		cmocka_unit_test_setup(malformed_ring_fails_that_device_only, need_kvm),
 		cmocka_unit_test_setup(storms_leave_a_device_that_can_be_reset, need_kvm),
 		cmocka_unit_test_setup(impossible_sizes_are_refused_by_name, need_kvm),
 	};
