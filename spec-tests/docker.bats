@@ -57,6 +57,8 @@ teardown_file() { client_down; }
 
 @test "docker run --memory, --cpus, --pids-limit" { check_limits; }
 
+@test "docker update --memory, --pids-limit, --cpu-shares" { check_update; }
+
 @test "docker run -e, -w, --hostname, --entrypoint" { check_env_workdir; }
 
 @test "docker run -v: directory, file, read-only, by name" { check_volumes; }

@@ -49,6 +49,19 @@ check_limits() {
 	fg 137 --memory 200m --memory-swap 200m box tail /dev/zero
 }
 
+# update: processes, and memory up to what the VM was made with
+check_update() {
+	up --memory 300m --memory-swap 300m --pids-limit 200 box sleep 1000
+	clx 0 update --memory 200m --memory-swap 200m --pids-limit 30 --cpu-shares 512 "$ID"
+	inside cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/pids.max
+	is "209715200
+30" "$output"
+	is 200 "$(($(inspect '{{.HostConfig.Memory}}') >> 20))"
+	clx 1 update --memory 400m --memory-swap 400m "$ID"
+	matches 'the VM was made with 300 MiB' "$stderr"
+	is 200 "$(($(inspect '{{.HostConfig.Memory}}') >> 20))"
+}
+
 check_env_workdir() {
 	fg 0 -e FOO='a b' -e EMPTY= -w /var/tmp --hostname myhost box sh -c \
 		'echo "$FOO,$EMPTY,"; pwd; hostname; cat /etc/hostname'

@@ -400,7 +400,7 @@ nothing_left() {
 }
 
 @test "verbs that are not there yet say so and are in neither help nor features" {
-	for verb in update events checkpoint restore; do
+	for verb in events checkpoint restore; do
 		rtx 1 "$verb" c
 		[[ $stderr == *"not supported yet"* ]]
 		rtx 0 --help

@@ -80,6 +80,8 @@ int cgroup_new(const struct agent *a, const char *id, uint64_t pids_limit, int *
 /* rmdir; busy while something runs in it */
 int cgroup_remove(const struct agent *a, const char *id);
 uint64_t cgroup_oom_kills(int cgroup_fd);
+/* Write a limit to the file @name; 0: leave it as it is, UINT64_MAX: none. */
+int cgroup_limit(int cgroup_fd, const char *name, uint64_t limit, struct rsm_error *err);
 /* Signal everything in it, cgroups below included. */
 int cgroup_signal(int cgroup_fd, int sig);
 /* Every pid in it and below; @ret malloc'ed. Return: count or -errno */

@@ -23,11 +23,23 @@ static int write_file(int dirfd, const char *name, const char *text)
 	return rsm_write_full(fd, text, strlen(text));
 }
 
+int cgroup_limit(int cgroup_fd, const char *name, uint64_t limit, struct rsm_error *err)
+{
+	char text[32] = "max";
+	int ret;
+
+	if (limit == 0)
+		return 0;
+	if (limit != UINT64_MAX)
+		(void)rsm_format(text, sizeof(text), "%llu", (unsigned long long)limit);
+	ret = write_file(cgroup_fd, name, text);
+	return ret < 0 ? rsm_fail_errno(err, ret, "set %s to %s", name, text) : 0;
+}
+
 int cgroup_new(const struct agent *a, const char *id, uint64_t pids_limit, int *ret_fd,
 	       struct rsm_error *err)
 {
 	_cleanup_close_ int fd = -1;
-	char text[32];
 	int ret;
 
 	if (mkdirat(a->cgroup_fd, id, 0755) < 0)
@@ -35,13 +47,10 @@ int cgroup_new(const struct agent *a, const char *id, uint64_t pids_limit, int *
 	fd = openat(a->cgroup_fd, id, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return rsm_fail_errno(err, errno, "open the guest's cgroup '%s'", id);
-	if (pids_limit > 0) {
-		(void)rsm_format(text, sizeof(text), "%llu", (unsigned long long)pids_limit);
-		ret = write_file(fd, "pids.max", text);
-		if (ret < 0) {
-			(void)cgroup_remove(a, id);
-			return rsm_fail_errno(err, ret, "set pids.max to %s", text);
-		}
+	ret = cgroup_limit(fd, "pids.max", pids_limit, err);
+	if (ret < 0) {
+		(void)cgroup_remove(a, id);
+		return ret;
 	}
 	*ret_fd = rsm_steal_fd(fd);
 	return 0;

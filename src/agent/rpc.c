@@ -168,6 +168,22 @@ static void processes(void *cookie, struct ttrpc_call *call, const ProtobufCMess
 		ps_reply(c, call);
 }
 
+static void update(void *cookie, struct ttrpc_call *call, const ProtobufCMessage *request)
+{
+	const Runsm__UpdateContainerRequest *r = (const Runsm__UpdateContainerRequest *)request;
+	struct container *c = need_container(cookie, r->id, call);
+	Runsm__Empty empty = RUNSM__EMPTY__INIT;
+	struct rsm_error err = RSM_ERROR_INIT;
+
+	if (!c)
+		return;
+	if (cgroup_limit(c->cgroup_fd, "memory.max", r->memory_limit, &err) < 0 ||
+	    cgroup_limit(c->cgroup_fd, "pids.max", r->pids_limit, &err) < 0)
+		ttrpc_fail_error(call, &err);
+	else
+		ttrpc_reply(call, &empty.base);
+}
+
 static void closed(void *cookie, struct ttrpc_conn *conn, int error)
 {
 	struct agent *a = cookie;
@@ -183,6 +199,7 @@ static const struct ttrpc_method methods[] = {
 	{"runsm.Agent", "Wait", &runsm__process_request__descriptor, wait_for},
 	{"runsm.Agent", "Resize", &runsm__resize_request__descriptor, resize},
 	{"runsm.Agent", "Processes", &runsm__container_request__descriptor, processes},
+	{"runsm.Agent", "UpdateContainer", &runsm__update_container_request__descriptor, update},
 };
 
 const struct ttrpc_server rpc_server = {methods, RSM_ARRAY_SIZE(methods), closed};

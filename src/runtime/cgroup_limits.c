@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #define RESOURCES          "linux.resources."
-#define DEFAULT_CPU_PERIOD 100000 /* µs; the kernel's */
 #define SHARES_DEFAULT     1024
 
 /* ---- what the VM takes beside guest RAM */
@@ -171,17 +170,25 @@ static int limit_cpu_time_v1(const struct cgroup *cg, const struct oci_linux *l,
 	return ret;
 }
 
+/* What is not given stays: the quota stands before the period, which may be left out. */
 static int limit_cpu_time_v2(const struct cgroup *cg, const struct oci_linux *l,
 			     struct rsm_error *err)
 {
 	const struct target max = {l->cpu_quota ? "cpu.quota" : "cpu.period", "cpu", "cpu.max"};
-	unsigned long long period = l->cpu_period ? l->cpu_period : DEFAULT_CPU_PERIOD;
+	unsigned long long period = l->cpu_period;
+	_cleanup_free_ char *now = NULL;
+	char quota[32] = "max";
 	int ret = 0;
 
-	if (l->cpu_quota)
-		ret = put(cg, max, err, "%lld %llu", (long long)l->cpu_quota, period);
-	else if (l->cpu_period)
-		ret = put(cg, max, err, "max %llu", period);
+	if (l->cpu_quota > 0)
+		(void)rsm_format(quota, sizeof(quota), "%lld", (long long)l->cpu_quota);
+	else if (l->cpu_quota == 0 && cg->ndirs > 0 &&
+		 rsm_read_file_at(cg->dirs[0].fd, max.file, 64, &now, NULL) == 0 && now[0])
+		(void)rsm_format(quota, sizeof(quota), "%.*s", (int)strcspn(now, " \n"), now);
+	if (period)
+		ret = put(cg, max, err, "%s %llu", quota, period);
+	else if (l->cpu_quota)
+		ret = put(cg, max, err, "%s", quota);
 	if (ret == 0 && l->resources.cpu_burst)
 		ret = put(cg, (struct target){"cpu.burst", "cpu", "cpu.max.burst"}, err, "%llu",
 			  (unsigned long long)l->resources.cpu_burst);
@@ -292,7 +299,7 @@ int cgroup_limit_rates(const struct cgroup *cg, const struct oci_linux *l, struc
 
 	if (cgroup_controller(cg, "cpu") || l->resources.cpu_burst)
 		ret = cg->v2 ? limit_cpu_time_v2(cg, l, err) : limit_cpu_time_v1(cg, l, err);
-	else if (l->cpu_quota) /* and a period alone limits nothing */
+	else if (l->cpu_quota > 0) /* and a period alone limits nothing */
 		rsm_log_warn(RESOURCES "cpu.quota: without a cgroup it is the number of vCPUs only");
 	return ret < 0 ? ret : limit_io_rates(cg, &l->resources, err);
 }

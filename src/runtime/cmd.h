@@ -88,7 +88,8 @@ struct cmd_verb {
 #define CMD_OPTS_MAX_SIZE 256
 
 extern const struct cmd_verb cmd_check, cmd_create, cmd_delete, cmd_exec, cmd_features, cmd_guest,
-	cmd_kill, cmd_list, cmd_pause, cmd_ps, cmd_resume, cmd_run, cmd_spec, cmd_start, cmd_state;
+	cmd_kill, cmd_list, cmd_pause, cmd_ps, cmd_resume, cmd_run, cmd_spec, cmd_start, cmd_state,
+	cmd_update;
 
 /* All verbs, ended by NULL (main.c); features lists from it. */
 extern const struct cmd_verb *const cmd_verbs[];

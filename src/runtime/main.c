@@ -38,7 +38,6 @@ static int not_supported(const struct cmd_env *env, const void *opts, int argc, 
 CMD_NOT_SUPPORTED(checkpoint);
 CMD_NOT_SUPPORTED(events);
 CMD_NOT_SUPPORTED(restore);
-CMD_NOT_SUPPORTED(update);
 
 const struct cmd_verb *const cmd_verbs[] = {
 	&cmd_check,  &cmd_create, &cmd_delete,     &cmd_exec,    &cmd_features,
@@ -62,7 +61,7 @@ static const struct cmd_opt global_opts[] = {
 	{"root", 0, CMD_STRING, OPT(root),
 	 "directory for the state of containers (default: \"/run/runsm\")"},
 	{"systemd-cgroup", 0, CMD_FLAG, OPT(systemd_cgroup),
-	 "accepted for runc's callers; without effect as long as runsm makes no host cgroups"},
+	 "accepted for runc's callers; without effect: runsm makes its cgroups itself"},
 	{"rootless", 0, CMD_STRING, OPT(rootless), "accepted for runc's callers; without effect"},
 	{"criu", 0, CMD_STRING, OPT(criu), "accepted for runc's callers; without effect"},
 	{"version", 'v', CMD_FLAG, OPT(version), "print the version"},

@@ -261,6 +261,10 @@ const struct rsm_json *oci_spec_annotations(const struct oci_spec *spec);
 int oci_spec_parse_hooks(const char *text, size_t len, struct oci_spec **ret,
 			 struct rsm_error *err);
 
+/* Of linux.resources alone: ->linux_, as far as they are in it. */
+int oci_spec_parse_resources(const char *text, size_t len, struct oci_spec **ret,
+			     struct rsm_error *err);
+
 void oci_spec_free(struct oci_spec *spec);
 RSM_DEFINE_CLEANUP(struct oci_spec *, oci_spec_free, NULL);
 #define _cleanup_spec_ _cleanup_(oci_spec_freep)

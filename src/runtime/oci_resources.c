@@ -78,7 +78,7 @@ static const struct oci_field memory_fields[] = {
 	OCI_REFUSE("disableOOMKiller", BOOL,
 		   "without it the guest would stand still, and nobody could make room"),
 	OCI_IGNORE("useHierarchy", BOOL, "cgroup v2 inside the guest is always hierarchical"),
-	OCI_IGNORE("checkBeforeUpdate", BOOL, "concerns updates only"),
+	OCI_IGNORE("checkBeforeUpdate", BOOL, "an update that leaves too little memory ends processes, as in cgroup v2"),
 };
 
 static const struct oci_field cpu_fields[] = {

@@ -117,6 +117,16 @@ static int take_process_alone(struct oci_parser *p, const struct rsm_json *v)
 	return ret < 0 ? ret : oci_take_process(p, v, &p->spec->process);
 }
 
+static int take_resources_alone(struct oci_parser *p, const struct rsm_json *v)
+{
+	int ret;
+
+	(void)oci_enter(p, "linux");
+	(void)oci_enter(p, "resources");
+	ret = oci_expect(p, v, RSM_JSON_OBJECT);
+	return ret < 0 ? ret : oci_take_resources(p, v, &p->spec->linux_);
+}
+
 static int parse(const char *text, size_t len,
 		 int (*take)(struct oci_parser *p, const struct rsm_json *v), oci_seen_fn seen,
 		 void *cookie, struct oci_spec **ret, struct rsm_error *err)
@@ -158,6 +168,12 @@ int oci_spec_parse_hooks(const char *text, size_t len, struct oci_spec **ret,
 			 struct rsm_error *err)
 {
 	return parse(text, len, take_hooks_alone, NULL, NULL, ret, err);
+}
+
+int oci_spec_parse_resources(const char *text, size_t len, struct oci_spec **ret,
+			     struct rsm_error *err)
+{
+	return parse(text, len, take_resources_alone, NULL, NULL, ret, err);
 }
 
 const struct rsm_json *oci_spec_annotations(const struct oci_spec *spec)

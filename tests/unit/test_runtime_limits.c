@@ -4,6 +4,7 @@
 
 #include "base/io.h"
 #include "base/math.h"
+#include "runtime/cgroup_file.h"
 #include "runtime/cgroup_limits.h"
 
 #include "oci_sample.h"
@@ -304,6 +305,18 @@ static void limits_of_the_vm_have_room_for_what_is_beside_guest_ram(void **state
 	assert_true(cgroup_vm_memory(&vm) == (1024 + 128 + 8 + 1280) * MIB);
 }
 
+static void an_update_keeps_what_is_not_given(void **state)
+{
+	_cleanup_cgroup_ struct cgroup *cg = fake(true);
+
+	assert_int_equal(cgroup_write(cg->dirs[0].fd, "cpu.max", "7000 9\n"), 0);
+	applied(cg, "\"cpu\":{\"period\":20000}");
+	has("cpu.max", "7000 20000");
+	add_file(cg->dirs[0].fd, "cpu.max");
+	applied(cg, "\"cpu\":{\"quota\":30000}");
+	has("cpu.max", "30000");
+}
+
 static void more_processes_than_there_can_be_are_no_limit(void **state)
 {
 	_cleanup_cgroup_ struct cgroup *cg = fake(false);
@@ -327,6 +340,7 @@ int main(void)
 		TEST(what_the_host_does_not_have_is_refused_by_field_and_file),
 		TEST(what_the_vm_holds_itself_needs_no_cgroup),
 		TEST(limits_of_the_vm_have_room_for_what_is_beside_guest_ram),
+		TEST(an_update_keeps_what_is_not_given),
 		TEST(more_processes_than_there_can_be_are_no_limit),
 	};
 

@@ -241,6 +241,25 @@ static void do_processes(void *cookie, struct ttrpc_call *call, const ProtobufCM
 		forward(s, call, "Processes", message, NULL);
 }
 
+static void do_update(void *cookie, struct ttrpc_call *call, const ProtobufCMessage *message)
+{
+	const Runsm__UpdateContainerRequest *r = (const Runsm__UpdateContainerRequest *)message;
+	struct sandbox *s = ((struct client *)cookie)->sandbox;
+	const uint64_t memory = s->config->memory_bytes;
+
+	if (!check(s, call, r->id))
+		return;
+	if (s->status == RUNSM__STATUS__PAUSED)
+		ttrpc_fail(call, EBUSY, "container is paused: its guest cannot set limits");
+	else if (r->memory_limit != UINT64_MAX && r->memory_limit > memory)
+		ttrpc_fail(call, ERANGE,
+			   "linux.resources.memory.limit: the VM was made with %llu MiB, and cannot "
+			   "have more: make the container anew",
+			   (unsigned long long)memory >> 20);
+	else
+		forward(s, call, "UpdateContainer", message, NULL);
+}
+
 /* ---- pause, resume */
 
 struct change {
@@ -346,6 +365,7 @@ static const struct ttrpc_method methods[] = {
 	{"runsm.Sandbox", "Processes", &runsm__container_request__descriptor, do_processes},
 	{"runsm.Sandbox", "Pause", &runsm__container_request__descriptor, do_pause},
 	{"runsm.Sandbox", "Resume", &runsm__container_request__descriptor, do_resume},
+	{"runsm.Sandbox", "UpdateContainer", &runsm__update_container_request__descriptor, do_update},
 };
 
 static const struct ttrpc_server server = {
