@@ -187,7 +187,9 @@ client_leftovers() {
 	in_ns find /run/runsm /run/runc -mindepth 1 -maxdepth 1 -printf 'state: %p\n' 2>&1 |
 		grep ^state:
 	in_ns awk -v c="$C/" 'index($5, c) == 1 { print "mount: " $5 }' /proc/self/mountinfo |
-		grep -vxFf "$C/mounts" | grep -v '/netns/default$' # dockerd keeps it
+		grep -vxFf "$C/mounts" |
+		# dockerd keeps the one, podman at times the other, its whole store bound onto itself
+		grep -v -e '/netns/default$' -e '/file/[0-9]*/root/overlay$'
 	for id in $1; do
 		find /sys/fs/cgroup -name "*$id*" -printf 'cgroup: %p\n' 2>/dev/null
 	done
