@@ -211,11 +211,12 @@ clx() {
 	return 1
 }
 
-# on_tty COMMAND…: with a terminal, whose output is printed without CRs
+# on_tty COMMAND…: with a terminal, whose output is printed without CRs, nor the echo of the end of
+# file that script(1) types at some moment
 on_tty() {
 	local line
 	printf -v line '%q ' "$@"
-	script -qec "$line" /dev/null 3>&- 4>&- </dev/null | tr -d '\r'
+	script -qec "$line" /dev/null 3>&- 4>&- </dev/null | tr -d '\r' | sed 's/\^[@D]//g'
 	return "${PIPESTATUS[0]}"
 }
 

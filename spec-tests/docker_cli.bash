@@ -261,7 +261,7 @@ check_tty() {
 	terminal run -it --name "$ID" --network none box sh
 	wait_shows '/ #'
 	say size 41 111
-	say type 'tty; stty size'
+	say type 'tty; until stty size | grep "41 111"; do sleep 0.1; done' # it has a long way to go
 	wait_shows '^/dev/(pts/0|console)'
 	wait_shows '^41 111$'
 	# ^C goes to the program in front, not to the shell
