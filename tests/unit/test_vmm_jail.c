@@ -469,8 +469,8 @@ static void forbidden_system_call_ends_the_process(void **state)
 					     call_unshare, call_mount,	call_setuid,
 					     call_type_into_terminal};
 
-	if (JAIL_SANITIZED)
-		skip();
+	if (JAIL_SANITIZED) /* there are no filters then */
+		return;
 	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
 		pid_t pid = fork();
 		int status;
@@ -666,8 +666,8 @@ static void each_kind_of_thread_can_do_its_work(void **state)
 		{{JAIL_FILES, call_truncate, 0}, EBADF}, {{JAIL_FILES, call_xattr, 0}, ENOENT},
 	};
 
-	if (JAIL_SANITIZED)
-		skip();
+	if (JAIL_SANITIZED) /* there are no filters then */
+		return;
 	for (size_t i = 0; i < sizeof(tries) / sizeof(tries[0]); i++) {
 		struct confined c = tries[i].c;
 
@@ -683,8 +683,8 @@ static void what_a_library_may_try_fails(void **state)
 		{JAIL_FILES, call_kvm_memory, 0},
 	};
 
-	if (JAIL_SANITIZED)
-		skip();
+	if (JAIL_SANITIZED) /* there are no filters then */
+		return;
 	for (size_t i = 0; i < sizeof(tries) / sizeof(tries[0]); i++)
 		assert_int_equal(in_child(confined, &tries[i]), EPERM);
 }
@@ -704,8 +704,8 @@ static void other_system_calls_of_a_thread_end_the_process(void **state)
 		{JAIL_FILES, call_unshare, 0},   {JAIL_FILES, call_fork, 0},
 	};
 
-	if (JAIL_SANITIZED)
-		skip();
+	if (JAIL_SANITIZED) /* there are no filters then */
+		return;
 	for (size_t i = 0; i < sizeof(tries) / sizeof(tries[0]); i++) {
 		struct confined c = tries[i];
 		int status, r;
