@@ -192,3 +192,14 @@ tty_bundle() {
 	matches 'tty|terminal|console|inappropriate ioctl' "$output"
 	nothing_left
 }
+
+# A caller that reads the output to its end, as a shell's $(…) does, must not wait for the container.
+@test "create --debug with a console socket: nothing keeps its output open" {
+	tty_bundle
+	listen
+	rt --debug create --bundle "$BUNDLE" --console-socket "$T/c.sock" "$ID" </dev/null 2>&1 |
+		timeout $((30 * SLOW)) cat >"$T/log"
+	is "0 0" "${PIPESTATUS[*]}"
+	[ -s "$T/log" ]
+	is created "$(ctr_status)"
+}

@@ -319,6 +319,8 @@ static int spawn_vmm(struct launch *l, struct rsm_error *err)
 		argv[n++] = "--debug";
 	if (!l->o->detach) /* it may keep stderr open, and say there why a VM died */
 		argv[n++] = "--foreground";
+	else if (!env->log_path) /* who reads it to its end must not wait for the container's */
+		argv[n++] = "--log-of-start";
 	if (env->log_format == RSM_LOG_JSON) {
 		argv[n++] = "--log-format";
 		argv[n++] = "json";

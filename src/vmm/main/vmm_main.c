@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * runsm-vmm ID [--debug] [--foreground] [--log-format json]
+ * runsm-vmm ID [--debug] [--foreground] [--log-of-start] [--log-format json]
  *
  * Started by `runsm create` with the fds of vmm_sandbox.h; never by hand. Its pid stands for the
  * container's init on the host: signals sent to it are init's, and its exit status is init's.
@@ -92,7 +92,7 @@ static void detach(void)
 		(void)rsm_set_cloexec(fd, true);
 }
 
-static int parse(int argc, char **argv, bool *foreground)
+static int parse(int argc, char **argv, struct sandbox *s)
 {
 	enum rsm_log_format format = RSM_LOG_TEXT;
 
@@ -102,14 +102,16 @@ static int parse(int argc, char **argv, bool *foreground)
 		if (strcmp(argv[i], "--debug") == 0)
 			rsm_log_set_level(RSM_LOG_DEBUG);
 		else if (strcmp(argv[i], "--foreground") == 0)
-			*foreground = true;
+			s->keep_stderr = true;
+		else if (strcmp(argv[i], "--log-of-start") == 0)
+			s->log_of_start = true;
 		else if (strcmp(argv[i], "--log-format") == 0 && i + 1 < argc)
 			format = strcmp(argv[++i], "json") == 0 ? RSM_LOG_JSON : RSM_LOG_TEXT;
 		else
 			return -EINVAL;
 	}
 	rsm_log_set_name("runsm-vmm");
-	rsm_log_to(FD_LOG, format, *foreground);
+	rsm_log_to(FD_LOG, format, s->keep_stderr);
 	return 0;
 }
 
@@ -147,7 +149,7 @@ int main(int argc, char **argv)
 	struct rsm_error err = RSM_ERROR_INIT;
 	int status;
 
-	if (parse(argc, argv, &s.keep_stderr) < 0) {
+	if (parse(argc, argv, &s) < 0) {
 		(void)fprintf(stderr, "runsm-vmm is started by runsm\n");
 		return EXIT_VM_FAILED;
 	}

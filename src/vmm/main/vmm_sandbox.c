@@ -215,8 +215,12 @@ static void created(void *cookie, const ProtobufCMessage *reply, const struct rs
 	s->init_pid = answer->pid;
 	s->status = RUNSM__STATUS__CREATED;
 	process_watch(s->init);
-	sandbox_report(s, NULL);
 	rsm_log_debug("%s: created, pid %u in the guest", s->config->id, answer->pid);
+	sandbox_report(s, NULL);
+	if (s->log_of_start) {
+		rsm_log_to(-1, RSM_LOG_TEXT, false);
+		close(FD_LOG);
+	}
 }
 
 static int agent_connected(void *cookie, struct vsock_stream *stream)

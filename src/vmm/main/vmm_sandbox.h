@@ -104,6 +104,7 @@ struct client {
  * @sync_fd:	where VmReport goes; -1 once it was written. Its other end going away before that ends
  *		the VM: whoever creates the container was killed
  * @keep_stderr: fd 2 stays what it was: whoever started us stays too
+ * @log_of_start: the log is the caller's stderr, who waits for its end: closed once created
  * @failure:	why the VM failed; code 0: it has not
  * @settle:	timer that looks whether processes are done, NULL while there is nothing to look for
  */
@@ -113,7 +114,7 @@ struct sandbox {
 	int sync_fd, state_fd, listen_fd;
 	Runsm__Status status, paused_from;
 	uint32_t init_pid;
-	bool pausing, keep_stderr;
+	bool pausing, keep_stderr, log_of_start;
 	struct vsock *vsock;
 	struct vdev *fs, *scratch, *nic;
 	struct exports *exports;
