@@ -64,3 +64,20 @@ beats() { wc -l <"$BUNDLE/rootfs/beats"; }
 	rt resume "$ID"
 	wait_for 20 grep -q got "$T/out"
 }
+
+@test "exec in a paused container is refused; with --ignore-paused it waits for resume" {
+	local pid
+	bundle
+	ctr_up
+	rt pause "$ID"
+	fails 255 "cannot exec in a paused container" exec "$ID" true
+	rt exec --ignore-paused "$ID" echo resumed </dev/null >"$T/out" 2>&1 &
+	pid=$!
+	OUR_PIDS+=("$pid")
+	sleep 0.5
+	[ ! -s "$T/out" ]
+	kill -0 "$pid"
+	rt resume "$ID"
+	wait "$pid"
+	is resumed "$(cat "$T/out")"
+}

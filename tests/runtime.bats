@@ -483,10 +483,6 @@ src() { cd "$BATS_TEST_DIRNAME/.." && pwd; }
 		--no-new-keyring --pid-file "$T/c.pid" c </dev/null >"$T/out" 2>"$T/err"
 	rtx 0 start c
 	rtx 0 exec --process-label x --apparmor y c 0
-	rtx 0 pause c
-	rtx 255 exec --ignore-paused c 0
-	[[ $stderr == *ignore-paused* ]]
-	rtx 0 resume c
 	rtx 255 exec --cgroup /x c 0
 	[[ $stderr == *cgroup* ]]
 	rtx 0 ps c -ef

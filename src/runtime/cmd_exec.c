@@ -21,8 +21,10 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #define STATUS_VM_GONE 137 /* as of a process that SIGKILL ended */
+#define RESUME_POLL    50000000 /* ns */
 
 #define AT(member) offsetof(struct exec_opts, member)
 static const struct cmd_opt opts[] = {
@@ -47,7 +49,8 @@ static const struct cmd_opt opts[] = {
 	{"preserve-fds", 0, CMD_UINT, AT(preserve_fds),
 	 "pass N additional file descriptors, from 3 on, as byte streams (default: 0)"},
 	{"cgroup", 0, CMD_STRING, AT(cgroup), "not supported yet"},
-	{"ignore-paused", 0, CMD_FLAG, AT(ignore_paused), "refused: nothing runs in a paused VM"},
+	{"ignore-paused", 0, CMD_FLAG, AT(ignore_paused),
+	 "of a paused container: wait until it is resumed"},
 };
 #undef AT
 
@@ -92,17 +95,20 @@ static int check_options(const struct exec_opts *o, bool terminal, struct rsm_er
 
 static int check_status(struct exec *x, struct rsm_error *err)
 {
+	const struct timespec wait = {.tv_nsec = RESUME_POLL};
 	int status = ctr_status(x->c, err);
 
+	/* Nothing can be started in a VM that stands still; a frozen cgroup makes runc wait as well. */
+	while (status == CTR_PAUSED && x->o->ignore_paused) {
+		(void)nanosleep(&wait, NULL);
+		status = ctr_status(x->c, err);
+	}
 	if (status < 0)
 		return status;
 	if (status == CTR_STOPPED)
 		return rsm_fail(err, EINVAL, "cannot exec in a stopped container");
 	if (status == CTR_CREATING)
 		return rsm_fail(err, EINVAL, "cannot exec in a container that is being created");
-	if (status == CTR_PAUSED && x->o->ignore_paused)
-		return rsm_fail(err, EOPNOTSUPP,
-				"--ignore-paused: nothing can be started in a paused VM");
 	if (status == CTR_PAUSED)
 		return rsm_fail(err, EINVAL, "cannot exec in a paused container");
 	return 0;
