@@ -29,7 +29,7 @@ leftovers() {
 	find "$ROOT" -mindepth 1 -maxdepth 1 -printf 'state: %p\n' 2>/dev/null
 	find /run /dev/shm /tmp -xdev -maxdepth 3 -name "*$ID*" -not -path "$T/*" \
 		-printf 'file: %p\n' 2>/dev/null
-	for dir in /sys/fs/cgroup{,/runsm,/rsm-test} /sys/fs/cgroup/*{,/runsm,/rsm-test}; do
+	for dir in /sys/fs/cgroup{,/runsm*,/rsm-test} /sys/fs/cgroup/*{,/runsm*,/rsm-test}; do
 		compgen -G "$dir/$ID*"
 	done | sed 's/^/cgroup: /'
 }

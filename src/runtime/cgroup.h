@@ -59,7 +59,8 @@ struct cgroup {
 /**
  * struct cgroup_where - What decides about the directories
  * @cgroups_path: linux.cgroupsPath, or NULL: /runsm/ID
- * @root:	directory of the state directories: containers of one id in two of them do not meet
+ * @root:	directory of the state directories: containers of one id in two of them do not meet,
+ *		as another than the default makes it /runsm@HASH/ID
  */
 struct cgroup_where {
 	const char *id, *cgroups_path, *root;

@@ -135,7 +135,7 @@ static int place_below(const struct cgroup_where *where, const char *own, const 
 	if (!path || !path[0]) {
 		if (strcmp(where->root, DEFAULT_ROOT) == 0)
 			return rsm_format(to, size, "/runsm/%s", where->id);
-		return rsm_format(to, size, "/runsm/%s@%08x", where->id, hash_of(where->root));
+		return rsm_format(to, size, "/runsm@%08x/%s", hash_of(where->root), where->id);
 	}
 	if (path[0] == '/')
 		return rsm_format(to, size, "%s", path);

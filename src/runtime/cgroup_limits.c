@@ -267,7 +267,8 @@ static int limit_unified(const struct cgroup *cg, const struct oci_resources *r,
 
 	if (r->n_unified && !cg->v2)
 		return rsm_fail(err, EOPNOTSUPP,
-				RESOURCES "unified: this host has no pure cgroup version 2");
+				"invalid configuration: " RESOURCES
+				"unified: this host has no pure cgroup version 2");
 	for (size_t i = 0; ret == 0 && i < r->n_unified; i++) {
 		char field[128];
 
