@@ -54,11 +54,11 @@ sleep 1000 " "$output"
 	bundle
 	echo text >"$BUNDLE/rootfs/plain"
 	ctr_up
-	fails 127/255 'exec: "nonesuch": executable file not found in \$PATH' exec "$ID" nonesuch
-	fails 127/255 'exec: "/bin/nonesuch": stat /bin/nonesuch: no such file or directory' \
+	fails 255 'exec: "nonesuch": executable file not found in \$PATH' exec "$ID" nonesuch
+	fails 255 'exec: "/bin/nonesuch": stat /bin/nonesuch: no such file or directory' \
 		exec "$ID" /bin/nonesuch
-	fails 126/255 'exec: "/plain": permission denied' exec "$ID" /plain
-	fails 126/255 'exec: "/bin": permission denied' exec "$ID" /bin
+	fails 255 'exec: "/plain": permission denied' exec "$ID" /plain
+	fails 255 'exec: "/bin": permission denied' exec "$ID" /bin
 	in_ctr true
 }
 

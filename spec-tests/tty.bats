@@ -125,6 +125,32 @@ tty_bundle() {
 	nothing_left
 }
 
+# As runc: of the caller's streams any one can be the terminal.
+@test "a terminal shows its output on stdout, and takes its input from stdin" {
+	tty_bundle
+	sh_args 'test -t 0 && test -t 1 && echo tty; read a; echo "got <$a>"; stty size'
+	cat >"$T/session" <<-EOS
+	stty rows 31 cols 91
+	echo piped | $RUNTIME --root $ROOT run --bundle $BUNDLE $ID >$T/out.run
+	echo "run \$?"
+	$RUNTIME --root $ROOT run --detach --bundle $BUNDLE.d $ID.d </dev/null
+	echo piped | $RUNTIME --root $ROOT exec --tty $ID.d sh -c 'read a; echo "exec <\$a>"; exit 4' \
+		2>/dev/null >$T/out.exec
+	echo "exec \$?"
+	EOS
+	mkdir "$BUNDLE.d"
+	jq --arg r "$BUNDLE/rootfs" '.process.terminal = false | .root.path = $r | .process.args = ["sleep", "1000"]' \
+		"$BUNDLE/config.json" >"$BUNDLE.d/config.json"
+	console --spawn "$T/tty" -- sh "$T/session"
+	wait "$CONSOLE"
+	shows '^run 0$'
+	shows '^exec 4$'
+	# the echo of what is typed may come first
+	is $'31 91\ngot <piped>\npiped\ntty' "$(tr -d '\r' <"$T/out.run" | sort)"
+	matches 'exec <piped>' "$(tr -d '\r' <"$T/out.exec")"
+	! shows 'got|exec <'
+}
+
 @test "exec --tty in the foreground" {
 	bundle
 	ctr_up

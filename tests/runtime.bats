@@ -277,7 +277,7 @@ nothing_left() {
 	rtx 7 exec --user 5:6 --cwd /tmp --env A=1 c 7 x
 	[ "${lines[0]}" = "7 x" ]
 	[ "${lines[1]}" = "user 5:6 cwd /tmp env A=1" ]
-	rtx 127 exec c missing
+	rtx 255 exec c missing
 	[[ $stderr == *'exec failed: exec: "missing": executable file not found in $PATH'* ]]
 	rtx 255 exec c
 	[[ $stderr == *"process args cannot be empty"* ]]
@@ -301,7 +301,7 @@ nothing_left() {
 	[ "$(readlink "/proc/$stub/fd/1")" = /dev/null ]
 	kill -TERM "$stub"
 	gone "$stub"
-	rtx 127 exec --detach --pid-file "$T/f.pid" c missing
+	rtx 255 exec --detach --pid-file "$T/f.pid" c missing
 	[ ! -e "$T/f.pid" ]
 }
 

@@ -113,6 +113,7 @@ enum stream_kind {
  * @ours:	agent's end of the pipe; the master of a terminal
  * @theirs:	the process's end, closed once it was cloned
  * @in, @out:	flow to the process, flow from it; a terminal has both
+ * @both_ways:	of a terminal: the stream carries its input, too
  */
 struct stream {
 	struct process *process;
@@ -122,6 +123,7 @@ struct stream {
 	struct rsm_source *connecting;
 	int ours, theirs;
 	struct flow *in, *out;
+	bool both_ways;
 };
 
 /**
@@ -145,6 +147,7 @@ struct process {
 	struct ttrpc_call *reply_to, *start_reply_to;
 	struct rsm_error failure;
 	struct stream streams[STREAM_KINDS];
+	bool terminal;
 	int slave;
 	int status;
 	uint64_t oom_kills_before;

@@ -3,8 +3,9 @@
  * stdio of a process: one host stream per fd.
  *
  * stdin, stdout and stderr are pipes (a program must be able to open /dev/stdout anew, which a
- * socket does not allow), a terminal is a pty of the container. Streams are connected while the
- * child sets itself up; bytes wait in the pipe until then.
+ * socket does not allow), a terminal is a pty of the container: one stream that carries both ways,
+ * or, if what the host has is no terminal in itself, one for its input and one for its output.
+ * Streams are connected while the child sets itself up; bytes wait in the pipe until then.
  */
 #include "agent/agent.h"
 
@@ -31,8 +32,11 @@ static void out_done(void *cookie)
 
 	if (s->kind == STREAM_TTY && !flow_alive(s->out)) {
 		/* The host is gone, or the last user of the terminal: hang up. */
+		struct stream *input = &s->process->streams[STREAM_STDIN];
+
 		flow_free(s->in);
-		s->in = NULL;
+		flow_free(input->in);
+		s->in = input->in = NULL;
 		rsm_close(&s->ours);
 		rsm_close(&s->process->slave);
 	}
@@ -64,23 +68,24 @@ static int begin_terminal(struct stream *s)
 
 	if (ret < 0)
 		return ret;
-	ret = flow_new(loop, sock, master, in_done, s, &s->in);
-	if (ret < 0) {
-		close(master);
-		close(sock);
-		return ret;
+	if (s->both_ways) {
+		ret = flow_new(loop, sock, master, in_done, s, &s->in);
+		if (ret == 0)
+			ret = dup_pair(s->ours, s->sock, &master, &sock);
+		else
+			goto failed;
+		if (ret < 0)
+			return ret;
 	}
-	ret = dup_pair(s->ours, s->sock, &master, &sock);
-	if (ret < 0)
-		return ret;
 	ret = flow_new(loop, master, sock, out_done, s, &s->out);
-	if (ret < 0) {
-		close(master);
-		close(sock);
-		return ret;
-	}
+	if (ret < 0)
+		goto failed;
 	rsm_close(&s->sock);
 	return 0;
+failed:
+	close(master);
+	close(sock);
+	return ret;
 }
 
 /* Connected and with something to connect: let bytes flow. */
@@ -124,7 +129,7 @@ static int open_stream(struct stream *s, uint32_t port, struct rsm_error *err)
 	if (port == 0)
 		return 0;
 	s->port = port;
-	if (s->kind != STREAM_TTY) {
+	if (!s->process->terminal) {
 		if (pipe2(fds, O_CLOEXEC) < 0)
 			return rsm_fail_errno(err, errno, "make a pipe");
 		s->ours = fds[is_output(s) ? 0 : 1];
@@ -140,15 +145,18 @@ static int open_stream(struct stream *s, uint32_t port, struct rsm_error *err)
 int streams_open(struct process *p, const Runsm__Process *spec, struct rsm_error *err)
 {
 	const Runsm__Stdio none = RUNSM__STDIO__INIT, *io = spec->stdio ? spec->stdio : &none;
+	const uint32_t tty_port = io->tty_port ? io->tty_port : io->stdout_port;
 	const uint32_t ports[STREAM_KINDS] = {
-		[STREAM_STDIN] = spec->terminal ? 0 : io->stdin_port,
+		[STREAM_STDIN] = spec->terminal && io->tty_port ? 0 : io->stdin_port,
 		[STREAM_STDOUT] = spec->terminal ? 0 : io->stdout_port,
 		[STREAM_STDERR] = spec->terminal ? 0 : io->stderr_port,
-		[STREAM_TTY] = spec->terminal ? io->tty_port : 0,
+		[STREAM_TTY] = spec->terminal ? tty_port : 0,
 	};
 
-	if (spec->terminal && io->tty_port == 0)
+	if (spec->terminal && tty_port == 0)
 		return rsm_fail(err, EINVAL, "a process with a terminal needs a port for it");
+	p->terminal = spec->terminal;
+	p->streams[STREAM_TTY].both_ways = io->tty_port != 0;
 	for (int i = 0; i < STREAM_KINDS; i++) {
 		int ret = open_stream(&p->streams[i], ports[i], err);
 
@@ -166,12 +174,17 @@ void streams_close_theirs(struct process *p)
 
 void streams_set_terminal(struct process *p, int master)
 {
-	struct stream *s = &p->streams[STREAM_TTY];
-	int ret;
+	struct stream *s = &p->streams[STREAM_TTY], *input = &p->streams[STREAM_STDIN];
+	int ret = 0;
 
 	s->ours = master;
 	p->slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
-	ret = begin(s);
+	if (input->port) {
+		input->ours = fcntl(master, F_DUPFD_CLOEXEC, 0);
+		ret = input->ours < 0 ? -errno : begin(input);
+	}
+	if (ret == 0)
+		ret = begin(s);
 	if (ret < 0)
 		process_stream_connected(p, ret, s->port);
 }
@@ -221,7 +234,12 @@ bool streams_alive(const struct process *p)
 
 uint64_t streams_bytes(const struct process *p, enum stream_kind kind)
 {
-	return p->streams[kind].out ? flow_bytes(p->streams[kind].out) : 0;
+	const struct stream *tty = &p->streams[STREAM_TTY], *s = &p->streams[kind];
+
+	/* What the host has for the terminal's output alone is its stdout. */
+	if (p->terminal && !tty->both_ways && kind != STREAM_STDERR)
+		s = kind == STREAM_STDOUT ? tty : &p->streams[STREAM_STDOUT];
+	return s->out ? flow_bytes(s->out) : 0;
 }
 
 void streams_free(struct process *p)

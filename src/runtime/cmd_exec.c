@@ -126,9 +126,7 @@ static int set_up_tty(struct exec *x, Runsm__Process *p, struct rsm_error *err)
 	}
 	x->s.tty = tty_of_caller();
 	if (x->s.tty < 0)
-		x->s.tty = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
-	if (x->s.tty < 0)
-		return rsm_fail_errno(err, errno, "open /dev/tty");
+		return rsm_fail_errno(err, x->s.tty, "no standard stream is a terminal: open /dev/tty");
 	tty_size(x->s.tty, &p->rows, &p->cols);
 	return 0;
 }
@@ -156,7 +154,7 @@ static int start_process(struct exec *x, struct rsm_error *err)
 {
 	Runsm__ExecRequest request = RUNSM__EXEC_REQUEST__INIT;
 	Runsm__Process *p = vmconfig_process(&x->arena, &x->spec->process, &x->spec->linux_,
-					     x->o->preserve_fds);
+					     x->console >= 0, x->o->preserve_fds);
 	int fds[RSM_FDS_MAX], ret;
 
 	if (!p)
@@ -334,7 +332,10 @@ static int run(const struct cmd_env *env, const void *o, int argc, char **argv,
 		return ret;
 	x.s.id = x.c->id;
 	x.s.exec_id = x.exec_id;
-	return x.o->detach ? run_detached(&x, env, err) : run_foreground(&x, err);
+	ret = x.o->detach ? run_detached(&x, env, err) : run_foreground(&x, err);
+	if (ret < 0)
+		err->exit_status = 0; /* 255, as of any failure: others are the process's own */
+	return ret;
 }
 
 const struct cmd_verb cmd_exec = {

@@ -147,6 +147,20 @@ static int prepare(struct launch *l, const char *id, struct rsm_error *err)
 	return 0;
 }
 
+/* What is typed comes from stdin, what is shown goes to stdout: one of them is a terminal, mostly. */
+static int find_size(Runsm__Process *p, struct rsm_error *err)
+{
+	_cleanup_close_ int tty = tty_of_caller();
+
+	if (tty < 0)
+		return rsm_fail_errno(err, tty,
+				      "process.terminal: no standard stream is a terminal: open "
+				      "/dev/tty");
+	if (!p->rows)
+		tty_size(tty, &p->rows, &p->cols);
+	return 0;
+}
+
 static int write_config(struct launch *l, const char *id, struct rsm_error *err)
 {
 	const struct vm_request req = {
@@ -171,9 +185,11 @@ static int write_config(struct launch *l, const char *id, struct rsm_error *err)
 		rsm_log_warn("linux.resources.memory.limit is more than this host has: the VM gets "
 			     "%llu MiB",
 			     (unsigned long long)l->config->memory_bytes >> 20);
-	if (l->spec->process.terminal && l->console < 0 && !l->config->container->process->rows)
-		tty_size(STDIN_FILENO, &l->config->container->process->rows,
-			 &l->config->container->process->cols);
+	if (l->spec->process.terminal && l->console < 0) {
+		ret = find_size(l->config->container->process, err);
+		if (ret < 0)
+			return ret;
+	}
 	len = runsm__vm_config__get_packed_size(l->config);
 	packed = malloc(len);
 	if (!packed)
@@ -312,7 +328,7 @@ static int spawn_vmm(struct launch *l, struct rsm_error *err)
 	const struct cmd_env *env = l->env;
 	const char *argv[8] = {l->vmm, l->c->id};
 	int fds[VMM_EXTRA + LAUNCH_EXTRA_FDS_MAX + 1], sync[2], ret;
-	_cleanup_close_ int report = -1, tty = -1;
+	_cleanup_close_ int report = -1;
 	size_t n = 2;
 
 	if (env->debug)
@@ -331,15 +347,6 @@ static int spawn_vmm(struct launch *l, struct rsm_error *err)
 	report = sync[1];
 	for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++)
 		fds[i] = i;
-	if (l->spec->process.terminal && l->console < 0) {
-		/* The VMM takes fd 0 for the terminal. */
-		tty = tty_of_caller();
-		if (tty < 0)
-			return rsm_fail_errno(err, tty,
-					      "process.terminal: no standard stream of the "
-					      "caller is a terminal");
-		fds[STDIN_FILENO] = tty;
-	}
 	fds[VMM_CONFIG] = l->memfd;
 	fds[VMM_SYNC] = report;
 	fds[VMM_STATE_DIR] = l->c->dirfd;

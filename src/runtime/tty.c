@@ -44,7 +44,9 @@ void tty_size(int fd, uint32_t *rows, uint32_t *cols)
 
 int tty_of_caller(void)
 {
-	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+	int fd;
+
+	for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
 		char path[32];
 		int tty;
 
@@ -58,7 +60,8 @@ int tty_of_caller(void)
 		tty = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 		return tty < 0 ? -errno : tty;
 	}
-	return -ENOTTY;
+	fd = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
 }
 
 int tty_connect_console(const char *path, struct rsm_error *err)

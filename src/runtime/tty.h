@@ -31,8 +31,8 @@ void tty_restore(struct tty_raw *t);
 /* Size in characters; 0 and 0 if unknown. */
 void tty_size(int fd, uint32_t *rows, uint32_t *cols);
 
-/* First of stdin, stdout, stderr that is a terminal: opened again, so that it can be passed on
- * alone. Return: fd, or -ENOTTY */
+/* First of stdin, stdout, stderr that is a terminal, opened again, or /dev/tty. Return: fd, or -errno
+ * as open() of /dev/tty gives */
 int tty_of_caller(void);
 
 /* Connect to a --console-socket. Return: fd or -errno with @err */

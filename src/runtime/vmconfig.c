@@ -316,7 +316,7 @@ static Runsm__CreateContainerRequest *container_message(struct arena *a,
 	c->readonly_paths = (char **)l->readonly_paths.v;
 	c->rootfs_propagation = l->rootfs_propagation;
 	c->pids_limit = l->pids_limit;
-	c->process = vmconfig_process(a, &spec->process, l, req->extra_fds);
+	c->process = vmconfig_process(a, &spec->process, l, req->console_socket, req->extra_fds);
 	return c->process && add_namespaces(a, l, c) && add_devices(a, l, c) &&
 			       add_sysctls(a, l, c) && add_hooks(a, req, c)
 		       ? c

@@ -53,11 +53,12 @@ int vmconfig_new(struct arena *arena, const struct vm_request *req, Runsm__VmCon
 /**
  * vmconfig_process() - The message of a process
  * @l:		of the container: the seccomp filter and the personality hold for each process
- * @stdio:	caller's fds 0, 1, 2 say which streams are wanted; @extra_fds more follow
+ * @pty:	its terminal is a pty at hand, rather than the caller's stdin and stdout
+ * @extra_fds:	how many follow the caller's fds 0, 1, 2, which say what streams are wanted
  * Return: message in @arena, NULL if out of memory
  */
 Runsm__Process *vmconfig_process(struct arena *arena, const struct oci_process *p,
-				 const struct oci_linux *l, unsigned extra_fds);
+				 const struct oci_linux *l, bool pty, unsigned extra_fds);
 
 /* Make the missing mount points in a read-only root file system, which the guest cannot.
  * Best effort: what fails here fails again in the guest, with the mount named. */

@@ -10,6 +10,13 @@
 #define PB(s)  ((char *)(s))
 #define PBB(b) ((uint8_t *)(b))
 
+/* What carries the process's input and output */
+enum vmconfig_stdio {
+	VMCONFIG_STREAMS,  /* the caller's three fds */
+	VMCONFIG_PTY,	   /* a terminal, by the pty whose master went to a console socket */
+	VMCONFIG_TERMINAL, /* a terminal, by the caller's stdin and stdout, which need not be one */
+};
+
 /* 1 if the caller's fd is to be relayed, 0 if it is /dev/null anyway. */
 static uint32_t port_of(int fd)
 {
@@ -20,15 +27,18 @@ static uint32_t port_of(int fd)
 	return S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3) ? 0 : 1;
 }
 
-static Runsm__Stdio *stdio_message(struct arena *a, bool terminal, unsigned extra_fds)
+static Runsm__Stdio *stdio_message(struct arena *a, enum vmconfig_stdio kind, unsigned extra_fds)
 {
 	Runsm__Stdio *s = arena_alloc(a, 1, sizeof(*s));
 
 	if (!s)
 		return NULL;
 	runsm__stdio__init(s);
-	if (terminal) {
+	if (kind == VMCONFIG_PTY) {
 		s->tty_port = 1;
+	} else if (kind == VMCONFIG_TERMINAL) {
+		s->stdin_port = port_of(STDIN_FILENO);
+		s->stdout_port = 1; /* somebody must take what the terminal says */
 	} else {
 		s->stdin_port = port_of(STDIN_FILENO);
 		s->stdout_port = port_of(STDOUT_FILENO);
@@ -100,8 +110,11 @@ static bool add_scheduling(struct arena *a, const struct oci_process *p, Runsm__
 }
 
 Runsm__Process *vmconfig_process(struct arena *a, const struct oci_process *p,
-				 const struct oci_linux *l, unsigned extra_fds)
+				 const struct oci_linux *l, bool pty, unsigned extra_fds)
 {
+	enum vmconfig_stdio kind = !p->terminal ? VMCONFIG_STREAMS
+				   : pty	? VMCONFIG_PTY
+						: VMCONFIG_TERMINAL;
 	Runsm__Process *m = arena_alloc(a, 1, sizeof(*m));
 	Runsm__User *user = arena_alloc(a, 1, sizeof(*user));
 	Runsm__Capabilities *caps = arena_alloc(a, 1, sizeof(*caps));
@@ -141,6 +154,6 @@ Runsm__Process *vmconfig_process(struct arena *a, const struct oci_process *p,
 	m->seccomp_flags = l->seccomp.flags;
 	m->personality = (uint32_t)l->personality;
 	m->has_personality = l->has_personality;
-	m->stdio = stdio_message(a, p->terminal, extra_fds);
+	m->stdio = stdio_message(a, kind, extra_fds);
 	return m->stdio && add_rlimits(a, p, m) && add_scheduling(a, p, m) ? m : NULL;
 }

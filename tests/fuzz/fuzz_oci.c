@@ -55,7 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		struct arena arena = {0};
 		const struct oci_linux none = {0};
 
-		rsm_assert(vmconfig_process(&arena, &spec->process, &none, 2));
+		rsm_assert(vmconfig_process(&arena, &spec->process, &none, false, 2));
 		arena_free(&arena);
 	}
 	oci_spec_free(spec);

@@ -199,7 +199,7 @@ static void dev_null_needs_no_stream(void **state)
 	const Runsm__Process *p;
 
 	assert_true(saved >= 0 && dup2(null, STDIN_FILENO) == 0);
-	p = vmconfig_process(&arena, &spec->process, &none, 0);
+	p = vmconfig_process(&arena, &spec->process, &none, false, 0);
 	assert_true(dup2(saved, STDIN_FILENO) == 0);
 	close(saved);
 	close(null);

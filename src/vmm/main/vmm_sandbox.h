@@ -127,7 +127,7 @@ struct sandbox {
 	LIST_HEAD(, process) processes;
 	LIST_HEAD(, client) clients;
 	struct process *init;
-	int tty_fd; /* slave of the host pty, or the caller's terminal; -1 if there is none */
+	int tty_fd; /* slave of the host pty; -1 if there is none */
 	struct rsm_error failure, call_error;
 	bool ended;
 };
@@ -220,10 +220,10 @@ int sandbox_jail(struct sandbox *s, struct rsm_error *err);
 
 /* ---- vmm_tty.c */
 /**
- * tty_open() - Terminal of the container's init
+ * tty_open() - Terminal of the container's init, when there is a console socket
  *
- * With a console socket: a pty, whose master is sent there and whose slave becomes our controlling
- * terminal; without: fd 0. Fills in the size when config.json gives none.
+ * A pty, whose master is sent there and whose slave becomes our controlling terminal. Fills in the
+ * size when config.json gives none.
  */
 int tty_open(struct sandbox *s, struct rsm_error *err);
 /* Its size changed. */

@@ -66,13 +66,6 @@ int tty_open(struct sandbox *s, struct rsm_error *err)
 	char name[64];
 	int r;
 
-	if (!s->config->has_console_socket) {
-		s->tty_fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
-		if (s->tty_fd < 0)
-			return rsm_fail_errno(err, errno, "terminal");
-		take_size(s);
-		return 0;
-	}
 	s->tty_fd = r = open_pty(&master, name, sizeof(name));
 	if (r < 0)
 		return rsm_fail_errno(err, r, "open a terminal");
