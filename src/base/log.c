@@ -80,7 +80,7 @@ static void emit(int fd, const char *line, size_t len)
 		return;
 }
 
-/* For a person at a terminal. */
+/* For a person at a terminal, who is not looking for a fault. */
 static void emit_brief(int fd, const char *text)
 {
 	char line[LINE_MAX_BYTES];
@@ -142,7 +142,7 @@ void rsm_log(enum rsm_log_level level, const char *fmt, ...)
 	if (log_state.fd >= 0) {
 		if (log_state.format == RSM_LOG_JSON)
 			emit_json(log_state.fd, level, text);
-		else if (log_state.fd == STDERR_FILENO)
+		else if (log_state.fd == STDERR_FILENO && level < RSM_LOG_DEBUG)
 			emit_brief(log_state.fd, text);
 		else
 			emit_text(log_state.fd, level, text);
