@@ -61,3 +61,34 @@ ptmx pts/ptmx" "$output"
 	in_ctr sh -c 'head -c 4 /dev/sub/zero | wc -c; ls /dev | wc -l'
 	is 4 "${lines[0]}"
 }
+
+# spec: config-linux.md#allowed-device-list
+@test "linux.resources.devices: what no rule allows cannot be opened, default devices can" {
+	bundle
+	cfg '.linux.devices = [{path: "/dev/kmsg", type: "c", major: 1, minor: 11}] |
+		.linux.resources.devices = [{allow: false, access: "rwm"}] |
+		.process.capabilities |= with_entries(.value += ["CAP_SYSLOG", "CAP_MKNOD"])'
+	sh_args 'head -c 1 /dev/kmsg; echo x >/dev/kmsg; head -c 1 /dev/zero | wc -c; echo x >/dev/null
+		mknod /dev/fuse c 10 229 && cat /dev/fuse; true'
+	ctr_run 0
+	is 1 "$output"
+	is 3 "$(grep -c 'Operation not permitted' <<<"$stderr")"
+}
+
+@test "linux.resources.devices: the last rule about a device and an access decides" {
+	bundle
+	cfg '.linux.devices = [{path: "/dev/kmsg", type: "c", major: 1, minor: 11}] |
+		.linux.resources.devices = [{allow: false, access: "rwm"},
+			{allow: true, type: "c", major: 1, minor: 11, access: "rw"},
+			{allow: false, type: "c", major: 1, minor: 11, access: "w"}] |
+		.process.capabilities |= with_entries(.value += ["CAP_SYSLOG"])'
+	ctr_up
+	in_ctr sh -c 'dd if=/dev/kmsg bs=8192 count=1 2>/dev/null | wc -l'
+	is 1 "$output"
+	rtx 1 exec "$ID" sh -c 'echo x >/dev/kmsg'
+	matches 'Operation not permitted' "$stderr"
+	# an update of other limits leaves them alone
+	rt update --pids-limit 50 "$ID"
+	rtx 1 exec "$ID" sh -c 'echo x >/dev/kmsg'
+	matches 'Operation not permitted' "$stderr"
+}

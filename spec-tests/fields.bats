@@ -309,6 +309,7 @@ f" "$output"
 	runsm_only
 	bundle
 	cfg '.linux.devices = [{path: "/dev/kmsg", type: "c", major: 1, minor: 11, fileMode: 384}] |
+		.linux.resources.devices += [{allow: true, type: "c", major: 1, minor: 11, access: "r"}] |
 		.process.capabilities |= with_entries(.value += ["CAP_SYSLOG"])'
 	sh_args 'dd if=/dev/kmsg bs=8192 count=1 2>/dev/null'
 	ctr_run 0

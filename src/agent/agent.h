@@ -77,6 +77,8 @@ int transport_connect_wait(const struct agent *a, uint32_t port);
 
 int cgroup_new(const struct agent *a, const char *id, uint64_t pids_limit, int *ret_fd,
 	       struct rsm_error *err);
+/* Attach a program of type BPF_PROG_TYPE_CGROUP_DEVICE, @len bytes of struct bpf_insn; 0: nothing */
+int cgroup_filter_devices(int cgroup_fd, const void *program, size_t len, struct rsm_error *err);
 /* rmdir; busy while something runs in it */
 int cgroup_remove(const struct agent *a, const char *id);
 uint64_t cgroup_oom_kills(int cgroup_fd);

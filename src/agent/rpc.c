@@ -73,6 +73,9 @@ static void create(void *cookie, struct ttrpc_call *call, const ProtobufCMessage
 	if (ret == 0)
 		ret = container_new(cookie, r->id, r->pids_limit, &c, &err);
 	if (ret == 0)
+		ret = cgroup_filter_devices(c->cgroup_fd, r->device_filter.data,
+					    r->device_filter.len, &err);
+	if (ret == 0)
 		ret = process_new(c, "", r, r->process, call, &err);
 	if (ret == 0)
 		return;

@@ -107,6 +107,27 @@ struct oci_device {
 	uint32_t major, minor, mode, uid, gid;
 };
 
+enum oci_device_access {
+	OCI_DEVICE_READ = 1,
+	OCI_DEVICE_WRITE = 2,
+	OCI_DEVICE_MKNOD = 4,
+};
+
+#define OCI_DEVICE_RULES_MAX 1024
+
+/**
+ * struct oci_device_rule - One element of linux.resources.devices
+ * @type:	S_IFCHR or S_IFBLK; 0: both
+ * @major, @minor: -1: any
+ * @access:	OCI_DEVICE_*
+ */
+struct oci_device_rule {
+	bool allow;
+	uint32_t type;
+	int32_t major, minor;
+	uint32_t access;
+};
+
 /* In the order of a container's life. */
 enum oci_hook_kind {
 	OCI_PRESTART,
@@ -202,6 +223,8 @@ struct oci_linux {
 	bool has_personality;
 	struct oci_device *devices;
 	size_t n_devices;
+	struct oci_device_rule *device_rules;
+	size_t n_device_rules;
 	struct oci_strv masked_paths, readonly_paths;
 	struct oci_pair *sysctl;
 	size_t n_sysctl;

@@ -142,6 +142,7 @@ int oci_take_mounts(struct oci_parser *p, const struct rsm_json *v, void *to);  
 int oci_take_hooks(struct oci_parser *p, const struct rsm_json *v, void *to);     /* oci_hook_list[] */
 int oci_take_linux(struct oci_parser *p, const struct rsm_json *v, void *to);     /* oci_linux */
 int oci_take_resources(struct oci_parser *p, const struct rsm_json *v, void *to); /* oci_linux */
+int oci_take_device_rules(struct oci_parser *p, const struct rsm_json *v, void *to); /* oci_linux */
 int oci_take_seccomp(struct oci_parser *p, const struct rsm_json *v, void *to);   /* oci_seccomp */
 
 /* What namespaces and their members demand of each other, and of the process; once all is read. */

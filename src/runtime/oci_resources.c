@@ -4,7 +4,8 @@
  *
  * Limits that a VM has by construction are turned into its shape: memory into guest RAM, CPU quota
  * and cpuset into vCPUs, pids into a cgroup inside the guest. They and the others are written to the
- * host's cgroup of the VM, by cgroup_limits.c. What a VM keeps by not having any is ignored.
+ * host's cgroup of the VM, by cgroup_limits.c. Device rules are the guest's (device_filter.h). What a
+ * VM keeps by not having any is ignored.
  */
 #include "runtime/oci_parse.h"
 
@@ -246,8 +247,7 @@ TAKE(pids)
 TAKE(blockio)
 
 static const struct oci_field resources_fields[] = {
-	OCI_IGNORE("devices", ARRAY,
-		   "the rules are about the host's devices, and the guest has none of them"),
+	OCI_FIELD("devices", ARRAY, oci_take_device_rules, 0),
 	OCI_FIELD("memory", OBJECT, take_memory, 0),
 	OCI_FIELD("cpu", OBJECT, take_cpu, 0),
 	OCI_FIELD("pids", OBJECT, take_pids, 0),

@@ -3,6 +3,8 @@
 
 #include "base/io.h"
 #include "base/math.h"
+#include "base/proc.h"
+#include "runtime/device_filter.h"
 #include "runtime/hooks.h"
 #include "runtime/scratch.h"
 
@@ -295,6 +297,21 @@ static bool add_hooks(struct arena *a, const struct vm_request *req,
 	return c->hook_state && c->start_hooks;
 }
 
+/* The caller who is not root has no device controller, and runc gives him none. */
+static bool add_device_rules(struct arena *a, const struct oci_linux *l,
+			     Runsm__CreateContainerRequest *c)
+{
+	void *program;
+
+	if (rsm_rootless())
+		return true;
+	if (device_filter_new(a, l->device_rules, l->n_device_rules, &program,
+			      &c->device_filter.len) < 0)
+		return false;
+	c->device_filter.data = program;
+	return true;
+}
+
 static Runsm__CreateContainerRequest *container_message(struct arena *a,
 							const struct vm_request *req)
 {
@@ -317,7 +334,7 @@ static Runsm__CreateContainerRequest *container_message(struct arena *a,
 	c->rootfs_propagation = l->rootfs_propagation;
 	c->pids_limit = l->pids_limit;
 	c->process = vmconfig_process(a, &spec->process, l, req->console_socket, req->extra_fds);
-	return c->process && add_namespaces(a, l, c) && add_devices(a, l, c) &&
+	return c->process && add_namespaces(a, l, c) && add_devices(a, l, c) && add_device_rules(a, l, c) &&
 			       add_sysctls(a, l, c) && add_hooks(a, req, c)
 		       ? c
 		       : NULL;
