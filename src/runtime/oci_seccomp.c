@@ -4,12 +4,13 @@
  *
  * libseccomp turns the rules into BPF here, so that the guest's agent needs no compiler: it loads
  * the bytes as they are. As runc does, system calls that this libseccomp does not know are skipped
- * (profiles name calls of newer kernels), and conditions on one argument given twice become
- * alternatives.
+ * (profiles name calls of newer kernels), conditions on one argument given twice become
+ * alternatives, and calls newer than the profile are answered by ENOSYS (oci_seccomp_enosys.c).
  */
 #include "runtime/oci_parse.h"
 
 #include "base/io.h"
+#include "runtime/oci_seccomp.h"
 
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -406,8 +407,37 @@ static int add_architectures(struct oci_parser *p, scmp_filter_ctx ctx,
 	return 0;
 }
 
-static int export_filter(struct oci_parser *p, scmp_filter_ctx ctx, struct oci_seccomp *ret)
+/* Does the profile deny what it does not name? A tracer is asked, and knows for itself. */
+static bool denies(uint32_t action)
 {
+	return action != SCMP_ACT_ALLOW && action != SCMP_ACT_LOG &&
+	       (action & SECCOMP_RET_ACTION_FULL) != SECCOMP_RET_TRACE;
+}
+
+static bool has_architecture(const struct profile *profile, const char *name)
+{
+	for (size_t i = 0; i < profile->architectures.n; i++)
+		if (strcmp(profile->architectures.v[i], name) == 0)
+			return true;
+	return false;
+}
+
+static size_t make_stub(const struct profile *profile, struct sock_filter *to)
+{
+	struct seccomp_last last = {0};
+
+	for (size_t i = 0; i < profile->n_rules; i++)
+		for (size_t k = 0; k < profile->rules[i].names.n; k++)
+			seccomp_last_name(&last, profile->rules[i].names.v[k]);
+	return seccomp_enosys(&last, has_architecture(profile, "SCMP_ARCH_X32"),
+			      has_architecture(profile, "SCMP_ARCH_X86"), to);
+}
+
+/* The compiled rules, behind @n instructions of @stub */
+static int export_filter(struct oci_parser *p, scmp_filter_ctx ctx, const struct sock_filter *stub,
+			 size_t n, struct oci_seccomp *ret)
+{
+	const size_t before = n * sizeof(*stub);
 	_cleanup_close_ int fd = memfd_create("seccomp", MFD_CLOEXEC);
 	off_t len;
 	int r;
@@ -418,14 +448,15 @@ static int export_filter(struct oci_parser *p, scmp_filter_ctx ctx, struct oci_s
 	if (r < 0)
 		return oci_fail(p, -r, "compile: %s", strerror(-r));
 	len = lseek(fd, 0, SEEK_END);
-	if (len <= 0 || (size_t)len > BPF_MAXINSNS * sizeof(struct sock_filter))
+	if (len <= 0 || (size_t)len + before > BPF_MAXINSNS * sizeof(struct sock_filter))
 		return oci_fail(p, E2BIG, "the compiled filter has more than %d instructions",
 				BPF_MAXINSNS);
-	ret->filter = oci_alloc(p, (size_t)len, 1);
+	ret->len = before + (size_t)len;
+	ret->filter = oci_alloc(p, ret->len, 1);
 	if (!ret->filter)
 		return -ENOMEM;
-	ret->len = (size_t)len;
-	if (pread(fd, ret->filter, ret->len, 0) != len)
+	memcpy(ret->filter, stub, before);
+	if (pread(fd, (char *)ret->filter + before, (size_t)len, 0) != len)
 		return oci_fail(p, EIO, "read the compiled filter");
 	return 0;
 }
@@ -434,6 +465,7 @@ int oci_take_seccomp(struct oci_parser *p, const struct rsm_json *v, void *to)
 {
 	_cleanup_(seccomp_releasep) scmp_filter_ctx ctx = NULL;
 	struct oci_seccomp *seccomp = to;
+	struct sock_filter stub[SECCOMP_ENOSYS_LEN];
 	struct profile profile = {0};
 	uint32_t default_action = 0;
 	int ret;
@@ -463,7 +495,8 @@ int oci_take_seccomp(struct oci_parser *p, const struct rsm_json *v, void *to)
 	if (ret == 0)
 		ret = add_rules(p, ctx, &profile, default_action);
 	if (ret == 0)
-		ret = export_filter(p, ctx, seccomp);
+		ret = export_filter(p, ctx, stub,
+				    denies(default_action) ? make_stub(&profile, stub) : 0, seccomp);
 	seccomp->flags = profile.flags;
 	return ret;
 }
