@@ -158,7 +158,8 @@ state_of() { jq -r "$2" "$LOG.$1"; }
 @test "createContainer hooks may mount into the container's root" {
 	mkdir "$BUNDLE/rootfs/mnt" "$T/src"
 	echo mounted >"$T/src/file"
-	hook createContainer "mount --bind $T/src $BUNDLE/rootfs/mnt"
+	# their working directory is the root file system, as with runc
+	hook createContainer "mount --bind $T/src mnt"
 	sh_args 'cat /mnt/file'
 	ctr_run 0
 	is mounted "$output"
@@ -195,8 +196,20 @@ state_of() { jq -r "$2" "$LOG.$1"; }
 	hook prestart 'kill -9 $$'
 	cfg '.hooks.createContainer = []'
 	rtx 1 run --bundle "$BUNDLE" "$ID"
-	matches 'hook #0.*(killed by signal 9|signal: killed)' "$stderr"
+	matches 'hook #0.*signal: killed' "$stderr"
 	nothing_left
+}
+
+@test "startContainer hooks are under the container's seccomp filter" {
+	hook startContainer 'mkdir /tmp/x'
+	cfg '.process.noNewPrivileges = true | .linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW",
+		architectures: ["SCMP_ARCH_X86_64"],
+		syscalls: [{names: ["mkdir", "mkdirat"], action: "SCMP_ACT_KILL_PROCESS"}]}'
+	sh_args 'echo ran'
+	rtx 1 run --bundle "$BUNDLE" "$ID"
+	matches 'error running hook.*bad system call' "$stderr"
+	is '' "$output"
+	! is_runsm || nothing_left
 }
 
 @test "a startContainer hook that fails: start says why, the program does not run" {

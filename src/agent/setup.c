@@ -257,9 +257,9 @@ _Noreturn static void execute(const struct setup *s, int master)
 	/* The end of the socket instead: the agent does not want it any more. */
 	if (s->request && read(s->sync, &go, 1) != 1)
 		_exit(1);
-	if (s->request && setup_start_hooks(s->request, env, &err) < 0)
-		failed(s, &err);
 	if (setup_late_seccomp(s->process, &err) < 0)
+		failed(s, &err);
+	if (s->request && setup_start_hooks(s->request, env, &err) < 0)
 		failed(s, &err);
 	(void)execve(path, argv, env);
 	exec_failed(s, path, errno);

@@ -43,7 +43,7 @@ int setup_start_hooks(const Runsm__CreateContainerRequest *r, char **env, struct
 	for (size_t i = 0; i < r->n_start_hooks; i++)
 		if (run_hook(r->start_hooks[i], r->hook_state, env, err) < 0)
 			return rsm_error_prefix(err,
-						"error running startContainer hook #%zu ('%s')", i,
+						"error running hook: error running startContainer hook #%zu ('%s')", i,
 						r->start_hooks[i]->path);
 	return 0;
 }

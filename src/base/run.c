@@ -5,6 +5,7 @@
 #include "base/io.h"
 #include "base/math.h"
 
+#include <ctype.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -226,8 +227,22 @@ static int attend(struct running *r, struct rsm_error *err)
 	}
 }
 
+/* In the words of Go, which callers know from runc: "exit status 3", "signal: bad system call" */
+static void describe(int status, char *to, size_t size)
+{
+	if (WIFSIGNALED(status)) {
+		const char *name = strsignal(WTERMSIG(status));
+
+		(void)rsm_format(to, size, "signal: %c%s", tolower((unsigned char)name[0]),
+				 name + 1);
+	} else {
+		(void)rsm_format(to, size, "exit status %d", WEXITSTATUS(status));
+	}
+}
+
 static int judge(struct running *r, struct rsm_error *err)
 {
+	char how[64];
 	int status = 0;
 
 	while (waitpid(r->pid, &status, 0) < 0)
@@ -235,10 +250,9 @@ static int judge(struct running *r, struct rsm_error *err)
 			return rsm_fail_errno(err, errno, "wait");
 	if (status == 0)
 		return 0;
-	return rsm_fail(err, EIO, "%s %d, stdout: %s, stderr: %s",
-			WIFSIGNALED(status) ? "killed by signal" : "exit status",
-			WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
-			one_line(&r->out), one_line(&r->err));
+	describe(status, how, sizeof(how));
+	return rsm_fail(err, EIO, "%s, stdout: %s, stderr: %s", how, one_line(&r->out),
+			one_line(&r->err));
 }
 
 int rsm_run(const struct rsm_run *run, struct rsm_error *err)

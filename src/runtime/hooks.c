@@ -158,8 +158,10 @@ static int run_kind(const struct oci_spec *spec, enum oci_hook_kind kind, const 
 			    status, status == CTR_STOPPED ? 0 : c->state.pid);
 	if (!state)
 		return rsm_fail(err, ENOMEM, "out of memory");
-	if (kind == OCI_CREATE_CONTAINER)
+	if (kind == OCI_CREATE_CONTAINER) {
+		place.cwd = c->state.rootfs;
 		place.flags = foreign_namespaces(c->state.pid);
+	}
 	if (place.flags) {
 		join = rsm_pidfd_open(c->state.pid);
 		if (join < 0)
@@ -172,7 +174,7 @@ static int run_kind(const struct oci_spec *spec, enum oci_hook_kind kind, const 
 			      list->v[i].path);
 		if (run_one(&list->v[i], &place, join, watch, state, &why) == 0)
 			continue;
-		(void)rsm_error_prefix(&why, "error running %s hook #%zu ('%s')",
+		(void)rsm_error_prefix(&why, "error running hook: error running %s hook #%zu ('%s')",
 				       oci_hook_kind_name(kind), i, list->v[i].path);
 		if (!keep_going) {
 			*err = why;

@@ -45,7 +45,7 @@ static void failure_tells_status_and_the_end_of_the_output_on_one_line(void **st
 	assert_int_equal(run("echo out; echo 'two\n lines\a' >&2; exit 3", "", 0, -1, &err), -EIO);
 	assert_string_equal(err.message, "exit status 3, stdout: out, stderr: two lines");
 	assert_int_equal(run("kill -TERM $$", "", 0, -1, &err), -EIO);
-	assert_string_equal(err.message, "killed by signal 15, stdout: , stderr: ");
+	assert_string_equal(err.message, "signal: terminated, stdout: , stderr: ");
 	/* more than a pipe holds, and only its end is kept */
 	assert_int_equal(run("yes | head -c 300000 >&2; echo end >&2; exit 1", "", 0, -1, &err),
 			 -EIO);
