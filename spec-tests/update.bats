@@ -120,10 +120,38 @@ teardown() {
 	fails 1 'linux\.resources: expected an object' update --resources "$T/r.json" "$ID"
 	rtx 0 pause "$ID"
 	rtx 0 update --cpu-share 300 "$ID"
-	fails 1 'paused' update --pids-limit 30 "$ID"
 	rtx 0 resume "$ID"
 	rt kill "$ID" KILL
 	wait_status stopped
 	fails 1 'not running' update --cpu-share 300 "$ID"
 	fails 1 'does not exist' update --cpu-share 300 "$ID-none"
+}
+
+@test "update: a paused container takes new limits, and keeps them once it goes on" {
+	local many='i=0; while [ $i -lt 40 ]; do sleep 3 & i=$((i + 1)); done; echo done'
+	limited '{pids: {limit: 200}}'
+	rt pause "$ID"
+	rtx 0 update --pids-limit 30 "$ID"
+	is paused "$(ctr_status)"
+	rt resume "$ID"
+	run rt exec "$ID" sh -c "$many" </dev/null
+	matches "can't fork|Resource temporarily unavailable" "$output"
+}
+
+# spec: runc sets the quota first where the cgroup above forbids the new period with the old quota
+@test "update: a period that needs the new quota, because the cgroup above has a limit" {
+	local up=/rsm-test/$ID
+	bundle
+	mkdir -p "$CG$(v1 && echo /cpu)$up"
+	if v1; then
+		echo 50000 >"$CG/cpu$up/cpu.cfs_period_us"
+		echo 500000 >"$CG/cpu$up/cpu.cfs_quota_us"
+	fi
+	cfg '.linux.cgroupsPath = $p' --arg p "$up/c"
+	ctr_up
+	rtx 0 update --cpu-quota 400000 "$ID"
+	rtx 0 update --cpu-period 10000 --cpu-quota 3000 "$ID"
+	is "3000 10000" "$(ID=$ID/c quota)"
+	rt delete -f "$ID"
+	find $CG -depth -type d -path "*$up" -exec rmdir {} +
 }

@@ -156,14 +156,23 @@ static int limit_cpu(const struct cgroup *cg, const struct oci_resources *r, str
 static int limit_cpu_time_v1(const struct cgroup *cg, const struct oci_linux *l,
 			     struct rsm_error *err)
 {
+	const struct target period = {"cpu.period", "cpu", "cpu.cfs_period_us"};
+	const struct target quota = {"cpu.quota", "cpu", "cpu.cfs_quota_us"};
+	struct rsm_error early = RSM_ERROR_INIT;
+	bool period_last = false;
 	int ret = 0;
 
-	if (l->cpu_period)
-		ret = put(cg, (struct target){"cpu.period", "cpu", "cpu.cfs_period_us"}, err,
-			  "%llu", (unsigned long long)l->cpu_period);
-	if (ret == 0 && l->cpu_quota)
-		ret = put(cg, (struct target){"cpu.quota", "cpu", "cpu.cfs_quota_us"}, err, "%lld",
-			  (long long)l->cpu_quota);
+	/* A period that the cgroup above would refuse with the quota there is may go with the new one. */
+	if (l->cpu_period) {
+		ret = put(cg, period, &early, "%llu", (unsigned long long)l->cpu_period);
+		period_last = ret == -EINVAL && l->cpu_quota;
+		if (ret < 0 && !period_last)
+			*err = early;
+	}
+	if ((ret == 0 || period_last) && l->cpu_quota)
+		ret = put(cg, quota, err, "%lld", (long long)l->cpu_quota);
+	if (ret == 0 && period_last)
+		ret = put(cg, period, err, "%llu", (unsigned long long)l->cpu_period);
 	if (ret == 0 && l->resources.cpu_burst)
 		ret = put(cg, (struct target){"cpu.burst", "cpu", "cpu.cfs_burst_us"}, err, "%llu",
 			  (unsigned long long)l->resources.cpu_burst);

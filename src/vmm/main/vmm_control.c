@@ -241,6 +241,23 @@ static void do_processes(void *cookie, struct ttrpc_call *call, const ProtobufCM
 		forward(s, call, "Processes", message, NULL);
 }
 
+static void updated_late(void *cookie, const ProtobufCMessage *reply, const struct rsm_error *err)
+{
+	if (!reply)
+		rsm_log_warn("limits set while the container was paused: %s", err->message);
+}
+
+/* A paused guest takes new limits when it goes on, and uses up nothing before. */
+static void update_paused(struct sandbox *s, struct ttrpc_call *call, const ProtobufCMessage *message)
+{
+	int r = sandbox_call_agent(s, "UpdateContainer", message, updated_late, s);
+
+	if (r < 0)
+		ttrpc_fail(call, -r, "the agent cannot be asked: %s", strerror(-r));
+	else
+		reply_empty(call);
+}
+
 static void do_update(void *cookie, struct ttrpc_call *call, const ProtobufCMessage *message)
 {
 	const Runsm__UpdateContainerRequest *r = (const Runsm__UpdateContainerRequest *)message;
@@ -249,13 +266,13 @@ static void do_update(void *cookie, struct ttrpc_call *call, const ProtobufCMess
 
 	if (!check(s, call, r->id))
 		return;
-	if (s->status == RUNSM__STATUS__PAUSED)
-		ttrpc_fail(call, EBUSY, "container is paused: its guest cannot set limits");
-	else if (r->memory_limit != UINT64_MAX && r->memory_limit > memory)
+	if (r->memory_limit != UINT64_MAX && r->memory_limit > memory)
 		ttrpc_fail(call, ERANGE,
 			   "linux.resources.memory.limit: the VM was made with %llu MiB, and cannot "
 			   "have more: make the container anew",
 			   (unsigned long long)memory >> 20);
+	else if (s->status == RUNSM__STATUS__PAUSED)
+		update_paused(s, call, message);
 	else
 		forward(s, call, "UpdateContainer", message, NULL);
 }
