@@ -51,6 +51,8 @@ teardown_file() { client_down; }
 
 @test "docker run --cap-add, --cap-drop" { check_caps; }
 
+@test "docker run --privileged" { check_privileged; }
+
 @test "docker run --read-only, --tmpfs" { check_read_only; }
 
 @test "docker run --ulimit" { check_ulimit; }

@@ -49,6 +49,8 @@ teardown_file() { client_down; }
 
 @test "podman run --cap-add, --cap-drop" { check_caps; }
 
+@test "podman run --privileged" { check_privileged; }
+
 @test "podman run --read-only, --tmpfs" { check_read_only; }
 
 @test "podman run --ulimit" { check_ulimit; }

@@ -228,7 +228,8 @@ void containers_reap(struct agent *a);
 
 /* ---- drivers.c */
 
-int drivers_check(const Runsm__CreateContainerRequest *request, struct rsm_error *err);
+/* Is there a driver for each of @request's devices? Takes out the optional ones without. */
+int drivers_check(Runsm__CreateContainerRequest *request, struct rsm_error *err);
 
 /* ---- userns.c */
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Has the guest's kernel a driver for what linux.devices lists? A node without one looks right and
- * fails when it is opened, so it is refused. /proc/devices knows the majors, /proc/misc the minors
- * of the one that many small drivers share.
+ * fails when it is opened, so it is refused, or left out if the container can do without.
+ * /proc/devices knows the majors, /proc/misc the minors of the one that many small drivers share.
  */
 #include "agent/agent.h"
 
@@ -44,8 +44,9 @@ static bool has_driver(const Runsm__Device *d, const char *devices, const char *
 	return at && has_number(at + strlen(heading), d->major);
 }
 
-int drivers_check(const Runsm__CreateContainerRequest *r, struct rsm_error *err)
+int drivers_check(Runsm__CreateContainerRequest *r, struct rsm_error *err)
 {
+	size_t kept = 0;
 	_cleanup_free_ char *devices = NULL, *misc = NULL;
 	int ret;
 
@@ -57,14 +58,19 @@ int drivers_check(const Runsm__CreateContainerRequest *r, struct rsm_error *err)
 	if (ret < 0)
 		return rsm_fail_errno(err, ret, "read the guest's list of drivers");
 	for (size_t i = 0; i < r->n_devices; i++) {
-		const Runsm__Device *d = r->devices[i];
+		Runsm__Device *d = r->devices[i];
 
-		if (!has_driver(d, devices, misc))
+		if (has_driver(d, devices, misc))
+			r->devices[kept++] = d;
+		else if (d->optional)
+			runsm__device__free_unpacked(d, NULL);
+		else
 			return rsm_fail(err, ENODEV,
 					"linux.devices[%zu]: %s (%c %u:%u): the guest's kernel has "
 					"no driver for it",
 					i, d->path, d->type == S_IFBLK ? 'b' : 'c', d->major,
 					d->minor);
 	}
+	r->n_devices = kept;
 	return 0;
 }

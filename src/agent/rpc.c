@@ -61,7 +61,8 @@ static int check_paths(const Runsm__CreateContainerRequest *r, struct rsm_error 
 
 static void create(void *cookie, struct ttrpc_call *call, const ProtobufCMessage *request)
 {
-	const Runsm__CreateContainerRequest *r = (const Runsm__CreateContainerRequest *)request;
+	/* unpacked for this call alone */
+	Runsm__CreateContainerRequest *r = (Runsm__CreateContainerRequest *)request;
 	struct rsm_error err = RSM_ERROR_INIT;
 	struct container *c = NULL;
 	int ret = check_process(r->process, &err);

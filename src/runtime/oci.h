@@ -105,6 +105,7 @@ struct oci_device {
 	const char *path;
 	uint32_t type; /* S_IFCHR, S_IFBLK or S_IFIFO */
 	uint32_t major, minor, mode, uid, gid;
+	bool optional; /* the guest's kernel need not have it */
 };
 
 enum oci_device_access {

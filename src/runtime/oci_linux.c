@@ -86,11 +86,6 @@ static int take_device(struct oci_parser *p, const struct rsm_json *v, void *to)
 	d->mode &= 07777; /* Docker gives the file type too */
 	if (!oci_require(p, v, "type") || !oci_require(p, v, "path"))
 		return -EINVAL;
-	if (d->type != S_IFIFO && !known_in_guest(d))
-		return oci_fail(p, EOPNOTSUPP,
-				"%.100s (%c %u:%u): a device of the host, which the VM does not "
-				"have",
-				d->path, d->type == S_IFBLK ? 'b' : 'c', d->major, d->minor);
 	return 0;
 }
 
@@ -107,7 +102,12 @@ static int take_devices(struct oci_parser *p, const struct rsm_json *v, void *to
 				 &items, &l->n_devices);
 
 	l->devices = items;
-	for (size_t i = 0; ret == 0 && i < l->n_devices; i++) {
+	return ret;
+}
+
+static int check_paths(struct oci_parser *p, const struct oci_linux *l)
+{
+	for (size_t i = 0; i < l->n_devices; i++) {
 		for (size_t k = 0; k < i; k++) {
 			if (strcmp(l->devices[i].path, l->devices[k].path) != 0 ||
 			    same_device(&l->devices[i], &l->devices[k]))
@@ -117,7 +117,51 @@ static int take_devices(struct oci_parser *p, const struct rsm_json *v, void *to
 					l->devices[i].path, k);
 		}
 	}
-	return ret;
+	return 0;
+}
+
+/* A privileged container gets whatever there is: its last rule about everything allows it. */
+static bool is_privileged(const struct oci_linux *l)
+{
+	const uint32_t all = OCI_DEVICE_READ | OCI_DEVICE_WRITE | OCI_DEVICE_MKNOD;
+
+	for (size_t i = l->n_device_rules; i > 0; i--) {
+		const struct oci_device_rule *r = &l->device_rules[i - 1];
+
+		if (!r->type && r->major < 0 && r->minor < 0 && r->access == all)
+			return r->allow;
+	}
+	return false;
+}
+
+int oci_check_devices(struct oci_parser *p, struct oci_linux *l)
+{
+	const bool privileged = is_privileged(l);
+	const size_t top = oci_enter(p, "devices");
+	size_t kept = 0;
+
+	for (size_t i = 0; i < l->n_devices; i++) {
+		struct oci_device *d = &l->devices[i];
+
+		if (d->type == S_IFIFO || known_in_guest(d)) {
+			d->optional = privileged;
+			l->devices[kept++] = *d;
+		} else if (!privileged) {
+			(void)oci_enter_index(p, i);
+			return oci_fail(p, EOPNOTSUPP,
+					"%.100s (%c %u:%u): a device of the host, which the VM does "
+					"not have",
+					d->path, d->type == S_IFBLK ? 'b' : 'c', d->major, d->minor);
+		}
+	}
+	if (kept < l->n_devices)
+		oci_warn(p, "linux.devices: %zu of them are devices of the host, which the VM does not have",
+			 l->n_devices - kept);
+	l->n_devices = kept;
+	if (check_paths(p, l) < 0)
+		return -EINVAL;
+	oci_leave(p, top);
+	return 0;
 }
 
 /* ---- the rest */
@@ -217,5 +261,7 @@ int oci_take_linux(struct oci_parser *p, const struct rsm_json *v, void *to)
 {
 	int ret = oci_take_object(p, v, linux_fields, RSM_ARRAY_SIZE(linux_fields), to);
 
+	if (ret == 0)
+		ret = oci_check_devices(p, to);
 	return ret < 0 ? ret : oci_check_namespaces(p, to);
 }

@@ -145,6 +145,8 @@ int oci_take_resources(struct oci_parser *p, const struct rsm_json *v, void *to)
 int oci_take_device_rules(struct oci_parser *p, const struct rsm_json *v, void *to); /* oci_linux */
 int oci_take_seccomp(struct oci_parser *p, const struct rsm_json *v, void *to);   /* oci_seccomp */
 
+/* What device rules demand of the devices; once all of linux is read. */
+int oci_check_devices(struct oci_parser *p, struct oci_linux *l);
 /* What namespaces and their members demand of each other, and of the process; once all is read. */
 int oci_check_namespaces(struct oci_parser *p, const struct oci_linux *l);
 int oci_check_ids(struct oci_parser *p, const struct oci_spec *spec);

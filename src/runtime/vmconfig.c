@@ -200,6 +200,7 @@ static bool add_devices(struct arena *a, const struct oci_linux *l,
 		d->mode = od->mode;
 		d->uid = od->uid;
 		d->gid = od->gid;
+		d->optional = od->optional;
 		c->devices[c->n_devices++] = d;
 	}
 	return c->devices != NULL;

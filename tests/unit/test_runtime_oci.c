@@ -463,10 +463,32 @@ static void a_path_longer_than_its_buffer_is_cut_off(void **state)
 	assert_non_null(strstr(err.message, "expected a string"));
 }
 
+/* Docker's and Podman's --privileged list whatever the host has. */
+static void devices_that_a_privileged_container_cannot_have_are_left_out(void **state)
+{
+	static const char text[] = /* ends resources, and goes on in linux */
+		"\"devices\":[{\"allow\":false,\"access\":\"rwm\"},"
+		"{\"allow\":true,\"access\":\"rwm\"}]},\"devices\":["
+		"{\"path\":\"/dev/sda\",\"type\":\"b\",\"major\":8,\"minor\":0},"
+		"{\"path\":\"/dev/fuse\",\"type\":\"c\",\"major\":10,\"minor\":229},"
+		"{\"path\":\"/dev/kvm\",\"type\":\"c\",\"major\":10,\"minor\":232}],"
+		"\"x\":{";
+	_cleanup_spec_ struct oci_spec *spec = NULL;
+	struct rsm_error err = RSM_ERROR_INIT;
+
+	if (parse_with(RESOURCES, text, &spec, &err) < 0)
+		fail_msg("%s", err.message);
+	assert_int_equal(spec->linux_.n_devices, 1);
+	assert_string_equal(spec->linux_.devices[0].path, "/dev/fuse");
+	assert_true(spec->linux_.devices[0].optional);
+	assert_non_null(strstr(spec->warnings.data, "linux.devices: 2 of them"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(wrong_values_are_refused_and_the_path_is_named),
+		cmocka_unit_test(devices_that_a_privileged_container_cannot_have_are_left_out),
 		cmocka_unit_test(refused_fields_that_ask_for_nothing_are_accepted),
 		cmocka_unit_test(every_part_of_a_process_is_taken_over),
 		cmocka_unit_test(mount_options_become_flags_data_and_propagation),
