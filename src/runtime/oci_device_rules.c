@@ -39,10 +39,11 @@ static int take_access(struct oci_parser *p, const struct rsm_json *v, void *to)
 	for (const char *c = rsm_json_string(v); *c; c++) {
 		const char *at = strchr(letters, *c);
 
-		if (!at)
-			return oci_fail(p, EINVAL, "'%s' has more than r, w and m",
-					rsm_json_string(v));
-		*access |= 1U << (at - letters);
+		if (at)
+			*access |= 1U << (at - letters);
+		else /* as runc */
+			oci_warn(p, "linux.resources.devices: access '%s': only r, w and m count",
+				 rsm_json_string(v));
 	}
 	return 0;
 }
