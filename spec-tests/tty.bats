@@ -229,3 +229,37 @@ tty_bundle() {
 	[ -s "$T/log" ]
 	is created "$(ctr_status)"
 }
+
+# A person at a shell: ^Z, bg, fg, ^C, ^D.
+@test "job control: a shell stops, continues and interrupts its jobs" {
+	tty_bundle
+	cfg '.process.env += ["PS1=prompt> ", "TERM=dumb"]'
+	args sh -i
+	listen
+	rt create --bundle "$BUNDLE" --console-socket "$T/c.sock" "$ID" </dev/null
+	rt start "$ID"
+	wait_shows '^prompt> '
+	! shows 'job control turned off'
+	# state LETTER [of the job]: T stopped, S asleep; + in the foreground
+	job_is() { rt exec "$ID" ps -o stat,args 2>/dev/null | grep -q "^$1 .*[s]leep 1001"; }
+	say type 'sleep 1001'
+	wait_for 20 job_is S
+	say hex 1a
+	wait_shows '\[1\]\+ +Stopped +sleep 1001'
+	wait_for 20 job_is T
+	say type bg
+	wait_for 20 job_is S
+	say type fg
+	wait_shows '^sleep 1001$'
+	say hex 03
+	wait_for 20 eval '! job_is S'
+	say type 'echo status $?'
+	wait_shows '^status (127|130)$'
+	say type cat
+	wait_for 20 eval 'rt exec "$ID" ps -o args 2>/dev/null | grep -qx cat'
+	say type 'typed to cat'
+	wait_for 20 eval '[ "$(screen | grep -c "^typed to cat")" = 2 ]'
+	say hex 04
+	say type 'exit 7'
+	wait_status stopped
+}
