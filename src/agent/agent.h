@@ -81,13 +81,37 @@ int cgroup_new(const struct agent *a, const char *id, uint64_t pids_limit, int *
 int cgroup_filter_devices(int cgroup_fd, const void *program, size_t len, struct rsm_error *err);
 /* rmdir; busy while something runs in it */
 int cgroup_remove(const struct agent *a, const char *id);
-uint64_t cgroup_oom_kills(int cgroup_fd);
+/* Value of a line "NAME VALUE" of a file like memory.events; false if there is none. */
+bool cgroup_flat_value(const char *text, const char *name, uint64_t *ret);
 /* Write a limit to the file @name; 0: leave it as it is, UINT64_MAX: none. */
 int cgroup_limit(int cgroup_fd, const char *name, uint64_t limit, struct rsm_error *err);
 /* Signal everything in it, cgroups below included. */
 int cgroup_signal(int cgroup_fd, int sig);
 /* Every pid in it and below; @ret malloc'ed. Return: count or -errno */
 ssize_t cgroup_pids(int cgroup_fd, pid_t **ret);
+
+/* ---- oom.c: processes that the kernel ended for want of memory */
+
+/**
+ * struct oom - Watch of one container's memory.events
+ * @fd:		of that file; -1 without the memory controller
+ * @kills:	how many there have been when last looked at
+ * @waiter:	call of WaitOom not answered yet, or NULL; @seen: what it knows of
+ */
+struct oom {
+	int fd;
+	struct rsm_source *source;
+	uint64_t kills, seen;
+	struct ttrpc_call *waiter;
+};
+
+/* Without the memory controller there is nothing to watch, and no kill is ever counted. */
+int oom_open(struct oom *o, struct rsm_loop *loop, int cgroup_fd);
+/* Look now, and answer whoever waits. Return: how many kills there have been */
+uint64_t oom_look(struct oom *o);
+void oom_wait(struct oom *o, uint64_t seen, struct ttrpc_call *call);
+/* The container is over, and its cgroup about to go. */
+void oom_close(struct oom *o);
 
 /* ---- process.c */
 
@@ -202,6 +226,7 @@ void process_stream_drained(struct process *p);
 /**
  * struct container - Named group of processes with one root
  * @namespaces:	CLONE_NEW* it asked for
+ * @oom:	closed once its init is done
  * @nodes:	directory of the device nodes that are mounted in its user namespace, or NULL
  * @processes:	init is the last of the list; NULL after a failed creation
  */
@@ -210,6 +235,7 @@ struct container {
 	struct agent *agent;
 	char *id;
 	int cgroup_fd;
+	struct oom oom;
 	uint64_t namespaces;
 	char *nodes;
 	struct process *processes;
@@ -244,9 +270,10 @@ bool userns_map(Runsm__IdMapping *const *map, size_t n, uint32_t id, uint32_t *r
 /* The guest's network interface goes to the network namespace of @pid. */
 int nic_give(pid_t pid, struct rsm_error *err);
 
-/* ---- rpc.c, ps.c */
+/* ---- rpc.c, ps.c, stats.c */
 
 extern const struct ttrpc_server rpc_server;
 void ps_reply(struct container *c, struct ttrpc_call *call);
+void stats_reply(struct container *c, struct ttrpc_call *call);
 
 #endif

@@ -92,15 +92,17 @@ int cgroup_remove(const struct agent *a, const char *id)
 	return unlinkat(a->cgroup_fd, id, AT_REMOVEDIR) < 0 ? -errno : 0;
 }
 
-uint64_t cgroup_oom_kills(int cgroup_fd)
+bool cgroup_flat_value(const char *text, const char *name, uint64_t *ret)
 {
-	_cleanup_free_ char *text = NULL;
-	const char *at;
+	size_t len = strlen(name);
 
-	if (rsm_read_file_at(cgroup_fd, "memory.events", 4096, &text, NULL) < 0)
-		return 0;
-	at = strstr(text, "oom_kill ");
-	return at ? strtoull(at + strlen("oom_kill "), NULL, 10) : 0;
+	for (const char *at = text; at; at = strchr(at, '\n') ? strchr(at, '\n') + 1 : NULL) {
+		if (strncmp(at, name, len) == 0 && at[len] == ' ') {
+			*ret = strtoull(at + len + 1, NULL, 10);
+			return true;
+		}
+	}
+	return false;
 }
 
 struct pid_list {

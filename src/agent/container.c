@@ -62,7 +62,7 @@ int container_new(struct agent *a, const char *id, uint64_t pids_limit, struct c
 	c = calloc(1, sizeof(*c));
 	if (!c)
 		return rsm_fail_errno(err, ENOMEM, "make container '%s'", id);
-	c->cgroup_fd = -1;
+	c->cgroup_fd = c->oom.fd = -1;
 	c->id = strdup(id);
 	if (!c->id) {
 		free(c);
@@ -77,6 +77,11 @@ int container_new(struct agent *a, const char *id, uint64_t pids_limit, struct c
 	c->agent = a;
 	c->next = a->containers;
 	a->containers = c;
+	error = oom_open(&c->oom, a->loop, c->cgroup_fd);
+	if (error < 0) {
+		container_free(c);
+		return rsm_fail_errno(err, error, "watch the memory of container '%s'", id);
+	}
 	*ret = c;
 	return 0;
 }
@@ -93,6 +98,7 @@ void container_free(struct container *c)
 			break;
 		}
 	}
+	oom_close(&c->oom);
 	rsm_close(&c->cgroup_fd);
 	(void)cgroup_remove(c->agent, c->id);
 	if (c->nodes)

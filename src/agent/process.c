@@ -43,6 +43,7 @@ static void reply_wait(struct process *p, struct ttrpc_call *call)
 	reply.stderr_bytes = streams_bytes(p, STREAM_STDERR);
 	reply.tty_bytes = streams_bytes(p, STREAM_TTY);
 	reply.oom_killed = p->oom_killed;
+	reply.oom_kills = p->container->oom.kills;
 	p->waited = true;
 	ttrpc_reply(call, &reply.base);
 }
@@ -52,8 +53,10 @@ static void done(struct process *p)
 	p->state = PROCESS_DONE;
 	if (is_init(p) && p->container->agent->sync_at_exit)
 		sync();
-	if (is_init(p))
+	if (is_init(p)) {
+		oom_close(&p->container->oom);
 		(void)cgroup_remove(p->container->agent, p->container->id);
+	}
 	for (size_t i = 0; i < p->nwaiters; i++)
 		reply_wait(p, p->waiters[i]);
 	free(p->waiters);
@@ -213,7 +216,7 @@ static void setup_failed(struct process *p, int wstatus)
 
 void process_reaped(struct process *p, int wstatus)
 {
-	struct container *c = p->container;
+	uint64_t oom_kills = oom_look(&p->container->oom);
 
 	while (read_sync(p))
 		;
@@ -225,8 +228,7 @@ void process_reaped(struct process *p, int wstatus)
 		end_sync(p);
 	reply_started(p);
 	p->status = rsm_exit_status(wstatus);
-	p->oom_killed =
-		p->status == 128 + SIGKILL && cgroup_oom_kills(c->cgroup_fd) > p->oom_kills_before;
+	p->oom_killed = p->status == 128 + SIGKILL && oom_kills > p->oom_kills_before;
 	p->state = PROCESS_EXITED;
 	rsm_close(&p->pidfd);
 	reply_if_ready(p);
@@ -443,7 +445,7 @@ int process_new(struct container *c, const char *exec_id,
 		return rsm_fail_errno(err, ENOMEM, "make a process");
 	s.userns = (s.namespaces & CLONE_NEWUSER) != 0;
 	c->namespaces = s.namespaces;
-	p->oom_kills_before = cgroup_oom_kills(c->cgroup_fd);
+	p->oom_kills_before = oom_look(&c->oom);
 	ret = launch(p, &s, err);
 	close_setup(&s);
 	if (ret < 0) {

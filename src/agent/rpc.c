@@ -188,6 +188,24 @@ static void update(void *cookie, struct ttrpc_call *call, const ProtobufCMessage
 		ttrpc_reply(call, &empty.base);
 }
 
+static void stats(void *cookie, struct ttrpc_call *call, const ProtobufCMessage *request)
+{
+	struct container *c =
+		need_container(cookie, ((const Runsm__ContainerRequest *)request)->id, call);
+
+	if (c)
+		stats_reply(c, call);
+}
+
+static void wait_oom(void *cookie, struct ttrpc_call *call, const ProtobufCMessage *request)
+{
+	const Runsm__OomRequest *r = (const Runsm__OomRequest *)request;
+	struct container *c = need_container(cookie, r->id, call);
+
+	if (c)
+		oom_wait(&c->oom, r->seen, call);
+}
+
 static void closed(void *cookie, struct ttrpc_conn *conn, int error)
 {
 	struct agent *a = cookie;
@@ -204,6 +222,8 @@ static const struct ttrpc_method methods[] = {
 	{"runsm.Agent", "Resize", &runsm__resize_request__descriptor, resize},
 	{"runsm.Agent", "Processes", &runsm__container_request__descriptor, processes},
 	{"runsm.Agent", "UpdateContainer", &runsm__update_container_request__descriptor, update},
+	{"runsm.Agent", "Stats", &runsm__container_request__descriptor, stats},
+	{"runsm.Agent", "WaitOom", &runsm__oom_request__descriptor, wait_oom},
 };
 
 const struct ttrpc_server rpc_server = {methods, RSM_ARRAY_SIZE(methods), closed};

@@ -37,20 +37,27 @@ static void forward_done(void *cookie, const ProtobufCMessage *reply, const stru
 	free(f);
 }
 
-static void forward(struct sandbox *s, struct ttrpc_call *call, const char *method,
-		    const ProtobufCMessage *request, void (*after)(struct sandbox *s))
+static void forward_to(struct sandbox *s, struct ttrpc_call *call, const char *method,
+		       const ProtobufCMessage *request, ttrpc_done_fn done,
+		       void (*after)(struct sandbox *s))
 {
 	struct forwarded *f = malloc(sizeof(*f));
 	int r = -ENOMEM;
 
 	if (f) {
 		*f = (struct forwarded){.sandbox = s, .call = call, .after = after};
-		r = sandbox_call_agent(s, method, request, forward_done, f);
+		r = sandbox_call_agent(s, method, request, done, f);
 	}
 	if (r < 0) {
 		free(f);
 		ttrpc_fail(call, -r, "the agent cannot be asked: %s", strerror(-r));
 	}
+}
+
+static void forward(struct sandbox *s, struct ttrpc_call *call, const char *method,
+		    const ProtobufCMessage *request, void (*after)(struct sandbox *s))
+{
+	forward_to(s, call, method, request, forward_done, after);
 }
 
 /* Is the call for this container, and is the container there? Answers it if not. */
@@ -84,6 +91,7 @@ static void do_state(void *cookie, struct ttrpc_call *call, const ProtobufCMessa
 	answer.status = s->status;
 	answer.init_pid_in_guest = s->init_pid;
 	answer.machine = s->config->accel;
+	answer.oom_kills = s->oom_kills;
 	ttrpc_reply(call, &answer.base);
 }
 
@@ -277,6 +285,42 @@ static void do_update(void *cookie, struct ttrpc_call *call, const ProtobufCMess
 		forward(s, call, "UpdateContainer", message, NULL);
 }
 
+static void stats_done(void *cookie, const ProtobufCMessage *reply, const struct rsm_error *err)
+{
+	struct forwarded *f = cookie;
+	Runsm__StatsResponse answer;
+
+	if (reply) {
+		answer = *(const Runsm__StatsResponse *)reply;
+		answer.vm_memory = f->sandbox->config->memory_bytes;
+		ttrpc_reply(f->call, &answer.base);
+	} else {
+		ttrpc_fail_error(f->call, err);
+	}
+	free(f);
+}
+
+static void do_stats(void *cookie, struct ttrpc_call *call, const ProtobufCMessage *message)
+{
+	struct sandbox *s = ((struct client *)cookie)->sandbox;
+
+	if (!check(s, call, ((const Runsm__ContainerRequest *)message)->id))
+		return;
+	if (s->status == RUNSM__STATUS__PAUSED)
+		ttrpc_fail(call, EBUSY, "container is paused");
+	else
+		forward_to(s, call, "Stats", message, stats_done, NULL);
+}
+
+static void do_wait_oom(void *cookie, struct ttrpc_call *call, const ProtobufCMessage *message)
+{
+	const Runsm__OomRequest *r = (const Runsm__OomRequest *)message;
+	struct sandbox *s = ((struct client *)cookie)->sandbox;
+
+	if (check(s, call, r->id))
+		oom_wait(s, r->seen, call);
+}
+
 /* ---- pause, resume */
 
 struct change {
@@ -360,6 +404,7 @@ static void client_free(struct client *client)
 		if (!p->ended && !p->starting && !s->ended)
 			process_kill(p);
 	}
+	oom_forget(s, client->conn);
 	LIST_REMOVE(client, entry);
 	ttrpc_conn_free(client->conn);
 	free(client);
@@ -383,6 +428,8 @@ static const struct ttrpc_method methods[] = {
 	{"runsm.Sandbox", "Pause", &runsm__container_request__descriptor, do_pause},
 	{"runsm.Sandbox", "Resume", &runsm__container_request__descriptor, do_resume},
 	{"runsm.Sandbox", "UpdateContainer", &runsm__update_container_request__descriptor, do_update},
+	{"runsm.Sandbox", "Stats", &runsm__container_request__descriptor, do_stats},
+	{"runsm.Sandbox", "WaitOom", &runsm__oom_request__descriptor, do_wait_oom},
 };
 
 static const struct ttrpc_server server = {

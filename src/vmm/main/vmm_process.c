@@ -287,6 +287,7 @@ static void wait_done(void *cookie, const ProtobufCMessage *reply, const struct 
 		p->result.stderr_bytes = answer->stderr_bytes;
 		p->result.tty_bytes = answer->tty_bytes;
 		p->result.oom_killed = answer->oom_killed;
+		oom_take(s, answer->oom_kills);
 	} else {
 		rsm_log_warn("wait for process '%s': %s", p->exec_id, err->message);
 		p->result.status = EXIT_VM_FAILED;

@@ -215,6 +215,7 @@ static void created(void *cookie, const ProtobufCMessage *reply, const struct rs
 	s->init_pid = answer->pid;
 	s->status = RUNSM__STATUS__CREATED;
 	process_watch(s->init);
+	oom_watch(s);
 	rsm_log_debug("%s: created, pid %u in the guest", s->config->id, answer->pid);
 	sandbox_report(s, NULL);
 	if (s->log_of_start) {
@@ -465,6 +466,7 @@ void sandbox_free(struct sandbox *s)
 	rsm_loop_remove(s->lost_timer);
 	rsm_loop_remove(s->call_timer);
 	rsm_loop_remove(s->kill_timer);
+	rsm_loop_remove(s->oom_timer);
 	rsm_loop_remove(s->settle);
 	rsm_loop_remove(s->sync_source);
 	rsm_close(&s->tty_fd);

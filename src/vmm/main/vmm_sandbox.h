@@ -7,6 +7,7 @@
  *	vmm_exports.c	host directories for virtio-fs
  *	vmm_sandbox.c	life of the VM: boot, agent, creation, end
  *	vmm_process.c	processes in it: stdio, exits
+ *	vmm_oom.c	lack of memory in the guest
  *	vmm_control.c	service runsm.Sandbox on the control socket
  *	vmm_tty.c	host side of the container's terminal
  *	vmm_net.c	the container's network namespace
@@ -24,6 +25,7 @@
 #define RSM_VMM_MAIN_SANDBOX_H
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/loop.h"
 #include "ttrpc/agent.pb-c.h"
 #include "ttrpc/ttrpc.h"
@@ -61,6 +63,13 @@ struct client;
 struct waiter {
 	SLIST_ENTRY(waiter) next;
 	struct ttrpc_call *call;
+};
+
+/* A call that waits for the guest to run out of memory once more than @seen. */
+struct oom_waiter {
+	LIST_ENTRY(oom_waiter) entry;
+	struct ttrpc_call *call;
+	uint64_t seen;
 };
 
 /**
@@ -106,6 +115,7 @@ struct client {
  * @keep_stderr: fd 2 stays what it was: whoever started us stays too
  * @log_of_start: the log is the caller's stderr, who waits for its end: closed once created
  * @failure:	why the VM failed; code 0: it has not
+ * @oom_kills:	processes that the guest says its kernel ended for want of memory
  * @settle:	timer that looks whether processes are done, NULL while there is nothing to look for
  */
 struct sandbox {
@@ -123,9 +133,12 @@ struct sandbox {
 	struct ttrpc_conn *agent;
 	struct stdio_relay *agent_relay;
 	struct rsm_source *sync_source, *listen_source, *boot_timer, *lost_timer, *call_timer,
-		*kill_timer, *settle;
+		*kill_timer, *oom_timer, *settle;
 	LIST_HEAD(, process) processes;
 	LIST_HEAD(, client) clients;
+	LIST_HEAD(, oom_waiter) oom_waiters;
+	uint64_t oom_kills;
+	struct rsm_ratelimit oom_log;
 	struct process *init;
 	int tty_fd; /* slave of the host pty; -1 if there is none */
 	struct rsm_error failure, call_error;
@@ -201,6 +214,16 @@ void processes_end(struct sandbox *s);
 
 /* Answer @call when it has ended. */
 void process_wait(struct process *p, struct ttrpc_call *call);
+
+/* ---- vmm_oom.c */
+/* The container is created: let the agent tell. */
+void oom_watch(struct sandbox *s);
+/* The guest has counted so many. */
+void oom_take(struct sandbox *s, uint64_t kills);
+/* Answer @call when there are more than @seen. */
+void oom_wait(struct sandbox *s, uint64_t seen, struct ttrpc_call *call);
+/* @conn is about to go, and its calls with it. */
+void oom_forget(struct sandbox *s, const struct ttrpc_conn *conn);
 
 /* ---- vmm_control.c */
 int control_listen(struct sandbox *s, struct rsm_error *err);
