@@ -34,7 +34,7 @@ all_known() {
 	has info "$("$1" guest '')"
 	bundle
 	ctr_create
-	for verb in start kill exec state pause resume ps delete; do
+	for verb in start kill exec state pause resume ps events update delete; do
 		has "$ID" "$("$1" --root "$ROOT" "$verb" '')"
 	done
 }

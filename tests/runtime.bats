@@ -314,6 +314,124 @@ nothing_left() {
 	rtx 1 ps --format xml c
 }
 
+# follow [OPTION…]: events of c in the background, its records in $T/events
+follow() {
+	rt events "$@" c >"$T/events" 2>"$T/events.err" &
+	EVENTS=$!
+}
+
+records() { jq -r .type "$T/events" | sort | uniq -c | awk -v t="$1" '$2 == t { print $1 }'; }
+
+# until_records N TYPE
+until_records() {
+	local i
+	for i in $(seq 200); do
+		[ "$(records "$2")" -ge "$1" ] 2>/dev/null && return
+		sleep 0.05
+	done
+	cat "$T/events" "$T/events.err" >&2
+	return 1
+}
+
+# runc: events.go, tests/integration/events.bats
+@test "events --stats prints one record, and nothing of what a guest makes up" {
+	create
+	rt start c
+	rtx 0 events --stats c
+	[ "${#lines[@]}" = 1 ]
+	[[ $output == '{"type":"stats","id":"c","data":{"cpu":{"usage":{'* ]]
+	[ "$(jq -c .data.memory.raw <<<"$output")" = '{"anon":18446744073709551615}' ] ||
+		[ "$(jq -c .data.memory.raw <<<"$output")" = '{"anon":18446744073709552000}' ]
+	[ "$(jq .data.pids.current <<<"$output")" = 3 ]
+	# not more than the VM has, whatever the guest says
+	[ "$(jq .data.memory.usage.limit <<<"$output")" = $((1 << 30)) ]
+	[[ $stderr == *"memory.stat has 2 entries that are none"* ]]
+}
+
+@test "events prints a record every interval, and ends with the container" {
+	create
+	rt start c
+	follow --interval 100ms
+	until_records 3 stats
+	rt kill c KILL
+	wait "$EVENTS"
+	jq -es 'all(.type == "stats" and .id == "c")' "$T/events"
+	rtx 1 events c
+	[[ $stderr == *"container with id c is not running"* ]]
+	rtx 1 events --stats c
+	[[ $stderr == *"container with id c is not running"* ]]
+}
+
+@test "events tells of lack of memory, before the end it brings" {
+	vmm_does oom
+	create
+	rt start c
+	follow
+	wait "$EVENTS"
+	[ "$(cat "$T/events")" = '{"type":"oom","id":"c"}' ]
+}
+
+@test "events of a guest that does not answer ends with it" {
+	vmm_does deaf
+	create
+	rt start c
+	follow --interval 50ms
+	sleep 0.5
+	rt kill c KILL
+	wait "$EVENTS"
+	[ ! -s "$T/events" ]
+}
+
+@test "events of a paused container: what the guest said before" {
+	create
+	rt start c
+	rt pause c
+	rtx 0 events --stats c
+	[ "$(jq .data.pids.current <<<"$output")" = 3 ]
+	follow --interval 50ms
+	until_records 2 stats
+	rm "$T/root/c/stats"
+	rtx 1 events --stats c
+	[[ $stderr == *"container is paused, and what its guest said before cannot be read"* ]]
+	rt resume c
+	until_records 4 stats
+	rt kill c KILL
+	wait "$EVENTS"
+}
+
+@test "events whose output nobody takes, or that is killed, ends alone" {
+	create
+	rt start c
+	rt events --interval 20ms c | head -n 1 >/dev/null
+	[ "${PIPESTATUS[0]}" = 1 ]
+	follow --interval 20ms
+	until_records 1 stats
+	kill -9 "$EVENTS"
+	wait "$EVENTS" || :
+	status_is running
+	rt events --stats c >/dev/full 2>"$T/err" && false
+	grep -q "write to standard output" "$T/err"
+}
+
+# runc's words: flag package of Go, events.go
+@test "events: intervals that are none are refused" {
+	local bad
+	create
+	for bad in 5 x "" 1d 9999999999h; do
+		rtx 1 events --interval "$bad" c
+		[[ $output == "Incorrect Usage: invalid value \"$bad\" for flag -interval: parse error"* ]]
+	done
+	for bad in 0 0s -1s; do
+		rtx 1 events --interval "$bad" c
+		[[ $stderr == *"duration interval must be greater than 0"* ]]
+	done
+	rtx 1 events --interval 0 none
+	[[ $stderr == *"container does not exist"* ]]
+	rtx 1 events
+	[[ $stderr == *"requires exactly 1 argument"* ]]
+	rtx 0 events --interval 1h --stats c # created is enough
+}
+
 @test "list shows what state says" {
 	rtx 0 list --format json
 	[ "$output" = null ]
@@ -400,7 +518,7 @@ nothing_left() {
 }
 
 @test "verbs that are not there yet say so and are in neither help nor features" {
-	for verb in events checkpoint restore; do
+	for verb in checkpoint restore; do
 		rtx 1 "$verb" c
 		[[ $stderr == *"not supported yet"* ]]
 		rtx 0 --help

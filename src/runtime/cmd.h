@@ -34,15 +34,21 @@ struct cmd_env {
 };
 
 enum cmd_opt_kind {
-	CMD_FLAG,   /* bool */
-	CMD_STRING, /* const char * */
-	CMD_UINT,   /* unsigned */
-	CMD_LIST,   /* struct cmd_list: may be given many times */
+	CMD_FLAG,     /* bool */
+	CMD_STRING,   /* const char * */
+	CMD_UINT,     /* unsigned */
+	CMD_LIST,     /* struct cmd_list: may be given many times */
+	CMD_DURATION, /* struct cmd_duration: "1m30s" and the like, as Go writes it */
 };
 
 struct cmd_list {
 	const char **v; /* NULL-terminated when n > 0 */
 	size_t n;
+};
+
+struct cmd_duration {
+	bool given;
+	int64_t ns;
 };
 
 /**
@@ -87,9 +93,9 @@ struct cmd_verb {
 
 #define CMD_OPTS_MAX_SIZE 256
 
-extern const struct cmd_verb cmd_check, cmd_create, cmd_delete, cmd_exec, cmd_features, cmd_guest,
-	cmd_kill, cmd_list, cmd_pause, cmd_ps, cmd_resume, cmd_run, cmd_spec, cmd_start, cmd_state,
-	cmd_update;
+extern const struct cmd_verb cmd_check, cmd_create, cmd_delete, cmd_events, cmd_exec, cmd_features,
+	cmd_guest, cmd_kill, cmd_list, cmd_pause, cmd_ps, cmd_resume, cmd_run, cmd_spec, cmd_start,
+	cmd_state, cmd_update;
 
 /* All verbs, ended by NULL (main.c); features lists from it. */
 extern const struct cmd_verb *const cmd_verbs[];
@@ -108,6 +114,14 @@ extern const struct cmd_verb *const cmd_verbs[];
  */
 int cmd_parse(const struct cmd_opt *opts, size_t nopts, bool stop_at_arg, int *argc, char **argv,
 	      void *into, bool *help, struct rsm_error *err);
+
+/**
+ * cmd_duration_parse() - A duration as Go's time.ParseDuration() takes it
+ * @s:		"5s", "1.5h30m", "-100ms", "0"; units are h, m, s, ms, us, ns
+ *
+ * Return: 0 and nanoseconds, or -EINVAL
+ */
+int cmd_duration_parse(const char *s, int64_t *ret);
 
 /* Free what cmd_parse() allocated in @into. */
 void cmd_free_opts(const struct cmd_opt *opts, size_t nopts, void *into);

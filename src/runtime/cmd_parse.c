@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/cmd.h"
 
+#include "base/math.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,6 +58,85 @@ static int add_to_list(struct cmd_list *list, const char *value, struct rsm_erro
 	return 0;
 }
 
+static bool digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/* Longer names first: "m" is the beginning of "ms". */
+static const struct {
+	const char *name;
+	int64_t ns;
+} time_units[] = {
+	{"ns", 1},       {"us", 1000},        {"\u00b5s", 1000},    {"\u03bcs", 1000},
+	{"ms", 1000000}, {"s", 1000000000LL}, {"m", 60000000000LL}, {"h", 3600000000000LL},
+};
+
+static const char *take_unit(const char *s, int64_t *ret)
+{
+	for (size_t i = 0; i < RSM_ARRAY_SIZE(time_units); i++) {
+		size_t len = strlen(time_units[i].name);
+
+		if (strncmp(s, time_units[i].name, len) == 0) {
+			*ret = time_units[i].ns;
+			return s + len;
+		}
+	}
+	return NULL;
+}
+
+/* One "1.5h" at @s, added to @sum; @s moves behind it. */
+static int add_duration(const char **s, int64_t *sum)
+{
+	const char *at = *s;
+	int64_t whole = 0, unit, part;
+	double fraction = 0, scale = 1;
+	bool any = digit(*at);
+
+	for (; digit(*at); at++)
+		if (!rsm_mul(whole, (int64_t)10, &whole) || !rsm_add(whole, *at - '0', &whole))
+			return -EINVAL;
+	if (*at == '.')
+		for (at++; digit(*at); at++, any = true) {
+			scale *= 10;
+			fraction += (*at - '0') / scale;
+		}
+	*s = take_unit(at, &unit);
+	if (!any || !*s || !rsm_mul(whole, unit, &part) ||
+	    !rsm_add(part, (int64_t)(fraction * (double)unit), &part) || !rsm_add(*sum, part, sum))
+		return -EINVAL;
+	return 0;
+}
+
+int cmd_duration_parse(const char *s, int64_t *ret)
+{
+	bool negative = *s == '-';
+	int64_t sum = 0;
+
+	if (*s == '-' || *s == '+')
+		s++;
+	if (strcmp(s, "0") == 0) {
+		*ret = 0;
+		return 0;
+	}
+	do {
+		if (add_duration(&s, &sum) < 0)
+			return -EINVAL;
+	} while (*s);
+	*ret = negative ? -sum : sum;
+	return 0;
+}
+
+static int set_duration(const struct cmd_opt *o, struct cmd_duration *to, const char *value,
+			struct rsm_error *err)
+{
+	if (cmd_duration_parse(value, &to->ns) < 0)
+		return rsm_fail(err, EINVAL, "invalid value \"%s\" for flag -%s: parse error",
+				value, o->name);
+	to->given = true;
+	return 0;
+}
+
 static int set_value(const struct cmd_opt *o, void *into, const char *value, struct rsm_error *err)
 {
 	void *to = (char *)into + o->offset;
@@ -70,6 +151,8 @@ static int set_value(const struct cmd_opt *o, void *into, const char *value, str
 		return set_uint(o, to, value, err);
 	case CMD_LIST:
 		return add_to_list(to, value, err);
+	case CMD_DURATION:
+		return set_duration(o, to, value, err);
 	}
 	return -EINVAL;
 }

@@ -4,11 +4,12 @@
 
 #include "runtime/ctr_client.h"
 #include "runtime/processes.h"
+#include "runtime/stats.h"
 
 static int run_pause(const struct cmd_env *env, const void *opts, int argc, char **argv,
 		     struct rsm_error *err)
 {
-	struct rsm_error no_list = RSM_ERROR_INIT;
+	struct rsm_error unknown = RSM_ERROR_INIT;
 	_cleanup_ctr_ struct ctr *c = NULL;
 	int status, ret = ctr_open(env->root, argv[0], true, &c, err);
 
@@ -19,8 +20,9 @@ static int run_pause(const struct cmd_env *env, const void *opts, int argc, char
 		return status;
 	if (status != CTR_RUNNING && status != CTR_CREATED)
 		return rsm_fail(err, EINVAL, "container not running");
-	if (processes_remember(c, &no_list) < 0) /* pausing matters more than a later ps */
-		rsm_log_warn("%s", no_list.message);
+	/* Pausing matters more than a later ps or events. */
+	if (processes_remember(c, &unknown) < 0 || stats_remember(c, &unknown) < 0)
+		rsm_log_warn("%s", unknown.message);
 	return ctr_simple_call(c, "Pause", CTR_CALL_TIMEOUT_MS, NULL, err);
 }
 

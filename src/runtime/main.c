@@ -36,14 +36,13 @@ static int not_supported(const struct cmd_env *env, const void *opts, int argc, 
 	}
 
 CMD_NOT_SUPPORTED(checkpoint);
-CMD_NOT_SUPPORTED(events);
 CMD_NOT_SUPPORTED(restore);
 
 const struct cmd_verb *const cmd_verbs[] = {
-	&cmd_check,  &cmd_create, &cmd_delete,     &cmd_exec,    &cmd_features,
-	&cmd_guest,  &cmd_kill,   &cmd_list,       &cmd_pause,   &cmd_ps,
-	&cmd_resume, &cmd_run,    &cmd_spec,       &cmd_start,   &cmd_state,
-	&cmd_update, &cmd_events, &cmd_checkpoint, &cmd_restore, NULL,
+	&cmd_check,    &cmd_create, &cmd_delete,     &cmd_events,  &cmd_exec,
+	&cmd_features, &cmd_guest,  &cmd_kill,       &cmd_list,    &cmd_pause,
+	&cmd_ps,       &cmd_resume, &cmd_run,        &cmd_spec,    &cmd_start,
+	&cmd_state,    &cmd_update, &cmd_checkpoint, &cmd_restore, NULL,
 };
 
 #define LOG_FD_MIN 32

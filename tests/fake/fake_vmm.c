@@ -10,6 +10,11 @@
  *	refuse C M	reports failure: exit status C, message M, with a guest console
  *	mute		ends without a report
  *	hang		never reports
+ *	oom		runs until somebody waits for it to run out of memory; see below
+ *	deaf		runs, and never tells its figures
+ *
+ * Its guest's figures are partly nonsense, and it runs out of memory once with "oom", right after the
+ * first who waits for that does, and ends with 137.
  *
  * An exec'ed process writes its arguments to its stdout and ends with the first one's number;
  * "wait" runs until it is signalled.
@@ -156,6 +161,48 @@ static void do_processes(void *cookie, struct ttrpc_call *call, const ProtobufCM
 	ttrpc_reply(call, &r.base);
 }
 
+static void do_stats(void *cookie, struct ttrpc_call *call, const ProtobufCMessage *request)
+{
+	Runsm__Stat good = RUNSM__STAT__INIT, bad = RUNSM__STAT__INIT, *list[] = {&bad, &good, &good};
+	Runsm__StatsResponse r = RUNSM__STATS_RESPONSE__INIT;
+	struct fake *f = cookie;
+
+	if (strcmp(arg(f, 0), "deaf") == 0)
+		return;
+	if (f->status == RUNSM__STATUS__PAUSED) {
+		ttrpc_fail(call, EBUSY, "container is paused");
+		return;
+	}
+	good.name = (char *)"anon";
+	good.value = UINT64_MAX;
+	bad.name = (char *)"\"}\n\033[2J\xff";
+	r.memory_usage = r.memory_limit = UINT64_MAX;
+	r.memory_stat = list;
+	r.n_memory_stat = RSM_ARRAY_SIZE(list);
+	r.pids_current = 3;
+	r.vm_memory = f->config->memory_bytes;
+	ttrpc_reply(call, &r.base);
+}
+
+static void out_of_memory(void *cookie)
+{
+	struct fake *f = cookie;
+
+	rsm_loop_stop(f->loop, 137);
+}
+
+static void do_wait_oom(void *cookie, struct ttrpc_call *call, const ProtobufCMessage *request)
+{
+	Runsm__OomResponse r = RUNSM__OOM_RESPONSE__INIT;
+	struct fake *f = cookie;
+
+	if (strcmp(arg(f, 0), "oom") != 0 || ((const Runsm__OomRequest *)request)->seen > 0)
+		return;
+	r.kills = 1;
+	ttrpc_reply(call, &r.base);
+	(void)rsm_loop_timer(f->loop, 20000000, out_of_memory, f, NULL);
+}
+
 static void do_pause(void *cookie, struct ttrpc_call *call, const ProtobufCMessage *request)
 {
 	((struct fake *)cookie)->status = RUNSM__STATUS__PAUSED;
@@ -180,6 +227,8 @@ static const struct ttrpc_method methods[] = {
 	{"runsm.Sandbox", "Wait", &runsm__process_request__descriptor, do_wait},
 	{"runsm.Sandbox", "Signal", &runsm__signal_request__descriptor, do_signal},
 	{"runsm.Sandbox", "Processes", &runsm__container_request__descriptor, do_processes},
+	{"runsm.Sandbox", "Stats", &runsm__container_request__descriptor, do_stats},
+	{"runsm.Sandbox", "WaitOom", &runsm__oom_request__descriptor, do_wait_oom},
 	{"runsm.Sandbox", "Pause", &runsm__container_request__descriptor, do_pause},
 	{"runsm.Sandbox", "Resume", &runsm__container_request__descriptor, do_resume},
 };

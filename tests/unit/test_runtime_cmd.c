@@ -35,6 +35,32 @@ static int parse(char *line, bool stop, struct opts *o, int *argc, char **argv, 
 	return cmd_parse(table, RSM_ARRAY_SIZE(table), stop, argc, argv, o, help, err);
 }
 
+static void durations_are_read_as_go_reads_them(void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t ns;
+	} good[] = {
+		{"5s", 5000000000},	   {"100ms", 100000000}, {"1m30s", 90000000000},
+		{"1.5h30m", 7200000000000}, {"0", 0},		 {"-0s", 0},
+		{"-1s", -1000000000},	   {"+3us", 3000},	 {".5s", 500000000},
+		{"1.s", 1000000000},	   {"2ns", 2},		 {"7\u00b5s", 7000},
+		{"9223372036s", 9223372036000000000},
+	};
+	static const char *const bad[] = {"",	 "5",	"s",   ".s",  "1 s", "1d", "x", "1s ", "-",
+					  "--1s", "1s5", "00", "1e3s", "0x1s",
+					  "9999999999h", "99999999999999999999s"};
+	int64_t ns;
+
+	for (size_t i = 0; i < RSM_ARRAY_SIZE(good); i++) {
+		assert_int_equal(cmd_duration_parse(good[i].text, &ns), 0);
+		assert_true(ns == good[i].ns);
+	}
+	for (size_t i = 0; i < RSM_ARRAY_SIZE(bad); i++)
+		if (cmd_duration_parse(bad[i], &ns) != -EINVAL)
+			fail_msg("'%s' is taken", bad[i]);
+}
+
 static void options_are_taken_in_any_form_and_place(void **state)
 {
 	char line[] = "--flag -t=x id --number 3 -e A=1 sig --env B=2 -- -f";
@@ -142,6 +168,7 @@ static void signals_have_names_and_numbers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(durations_are_read_as_go_reads_them),
 		cmocka_unit_test(options_are_taken_in_any_form_and_place),
 		cmocka_unit_test(options_behind_the_first_argument_belong_to_the_other_program),
 		cmocka_unit_test(wrong_options_are_refused_in_runcs_words),
