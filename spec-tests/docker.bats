@@ -59,6 +59,10 @@ teardown_file() { client_down; }
 
 @test "docker run --memory, --cpus, --pids-limit" { check_limits; }
 
+@test "docker run --memory: a program that takes more: 137; OOMKilled is false, events knows" {
+	check_oom "$(if is_runsm; then echo false; else echo true; fi)"
+}
+
 @test "docker update --memory, --pids-limit, --cpu-shares" { check_update; }
 
 @test "docker run -e, -w, --hostname, --entrypoint" { check_env_workdir; }

@@ -145,3 +145,28 @@ check_default_mounts() {
 	done
 	has shared "$output"
 }
+
+# check_oom OOMKILLED: the guest's kernel ends the program for want of memory; the client watches the
+# host's cgroup, and sees nothing of it there; events does
+check_oom() {
+	local id
+	up --memory 128m --memory-swap 128m box sh -c 'until [ -e /go ]; do sleep 0.1; done
+		exec tail /dev/zero'
+	if is_runsm; then
+		id=$(inspect '{{.Id}}')
+		background in_ns timeout 120 "$RUNTIME" --root "$(client_root)" events "$id" >"$T/events"
+		local events=$!
+		sleep 1
+	fi
+	sh_ctr 'touch /go'
+	wait_for 60 ctr_is exited
+	is "137 $1" "$(inspect '{{.State.ExitCode}} {{.State.OOMKilled}}')"
+	is_runsm || return 0
+	wait "$events"
+	grep -qxF "{\"type\":\"oom\",\"id\":\"$id\"}" "$T/events"
+}
+
+# The --root that the client gives the runtime
+client_root() {
+	sed -n 's/^--root \([^ ]*\) .*/\1/p' "$C/calls" | tail -n 1 | grep . || echo "$ROOT"
+}

@@ -57,6 +57,11 @@ teardown_file() { client_down; }
 
 @test "podman run --memory, --cpus, --pids-limit" { check_limits; }
 
+@test "podman run --memory: a program that takes more: 137; OOMKilled is false, events knows" {
+	runsm_only # with runc it depends on the version of conmon and of the host's cgroups
+	check_oom false
+}
+
 @test "podman run -e, -w, --hostname, --entrypoint" { check_env_workdir; }
 
 @test "podman run -v: directory, file, read-only, by name" { check_volumes; }
