@@ -76,6 +76,14 @@ teardown() {
 		# the container sees its limit as it would under any runtime with cgroup version 2
 		in_ctr sh -c 'cat /sys/fs/cgroup/memory.max'
 		is 167772160 "$output"
+		# 0 changes nothing, -1 and what version 1 shows for none lift it
+		rtx 0 update --memory 0 "$ID"
+		in_ctr cat /sys/fs/cgroup/memory.max
+		is 167772160 "$output"
+		rtx 0 update --memory 9223372036854771712 "$ID"
+		in_ctr cat /sys/fs/cgroup/memory.max
+		is max "$output"
+		rtx 0 update --memory 160m --memory-swap 160m "$ID"
 	else
 		is 167772160 "$(file memory memory.limit_in_bytes memory.max)"
 	fi

@@ -162,14 +162,14 @@ static int read_resources(const char *path, struct rsm_buf *to, struct rsm_error
 	return 0;
 }
 
-/* "No limit" is a negative number, which the parser takes for "none given". */
+/* "No limit" is a number that the parser takes for "none given": negative, or of memory too large. */
 static bool lifts(const struct rsm_json *tree, const char *object, const char *member)
 {
 	const struct rsm_json *o = rsm_json_get(tree, object), *v;
 	int64_t n;
 
 	v = o && rsm_json_type(o) == RSM_JSON_OBJECT ? rsm_json_get(o, member) : NULL;
-	return v && rsm_json_type(v) == RSM_JSON_NUMBER && rsm_json_int64(v, &n) && n < 0;
+	return v && rsm_json_type(v) == RSM_JSON_NUMBER && rsm_json_int64(v, &n) && n != 0;
 }
 
 static int parse(const struct rsm_buf *b, struct oci_spec **ret, struct rsm_error *err)
@@ -183,11 +183,11 @@ static int parse(const struct rsm_buf *b, struct oci_spec **ret, struct rsm_erro
 	if (r < 0)
 		return r;
 	l = &(*ret)->linux_;
-	if (lifts(tree, "memory", "limit"))
+	if (!l->memory_limit && lifts(tree, "memory", "limit"))
 		l->memory_limit = UINT64_MAX;
-	if (lifts(tree, "pids", "limit"))
+	if (!l->pids_limit && lifts(tree, "pids", "limit"))
 		l->pids_limit = UINT64_MAX;
-	if (lifts(tree, "cpu", "quota"))
+	if (!l->cpu_quota && lifts(tree, "cpu", "quota"))
 		l->cpu_quota = -1;
 	return 0;
 }

@@ -22,6 +22,19 @@ static int take_limit(struct oci_parser *p, const struct rsm_json *v, void *to)
 	return ret;
 }
 
+/* What cgroup version 1 shows for no limit: the largest number of bytes in pages. */
+#define V1_NO_LIMIT (INT64_MAX & ~4095LL)
+
+static int take_memory_limit(struct oci_parser *p, const struct rsm_json *v, void *to)
+{
+	uint64_t *limit = to;
+	int ret = take_limit(p, v, to);
+
+	if (ret == 0 && *limit >= V1_NO_LIMIT)
+		*limit = 0;
+	return ret;
+}
+
 static int take_quota(struct oci_parser *p, const struct rsm_json *v, void *to)
 {
 	int64_t *quota = to;
@@ -69,7 +82,7 @@ static int take_mems(struct oci_parser *p, const struct rsm_json *v, void *to)
 #define NO_REALTIME  "the VM's threads are ordinary ones; process.scheduler is for the guest's"
 
 static const struct oci_field memory_fields[] = {
-	OCI_FIELD("limit", NUMBER, take_limit, AT(memory_limit)),
+	OCI_FIELD("limit", NUMBER, take_memory_limit, AT(memory_limit)),
 	OCI_IGNORE("swap", NUMBER,
 		   "the guest has no swap, so memory plus swap is at most the limit"),
 	OCI_FIELD("reservation", NUMBER, take_limit, HOST(memory_reservation)),

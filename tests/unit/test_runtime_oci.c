@@ -309,6 +309,12 @@ static void limits_become_the_shape_of_the_vm(void **state)
 	assert_true(spec->linux_.cpu_quota == 150000 && spec->linux_.cpu_period == 100000);
 	assert_true(spec->linux_.pids_limit == 100);
 	oci_spec_free(spec);
+	spec = good(RESOURCES, "\"memory\":{\"limit\":9223372036854771712}");
+	assert_true(spec->linux_.memory_limit == 0); /* what cgroup version 1 shows for none */
+	oci_spec_free(spec);
+	spec = good(RESOURCES, "\"memory\":{\"limit\":9223372036854771711}");
+	assert_true(spec->linux_.memory_limit == 9223372036854771711ULL);
+	oci_spec_free(spec);
 	spec = good(RESOURCES, "\"memory\":{\"limit\":-1},\"cpu\":{\"quota\":-1},"
 			       "\"pids\":{\"limit\":-1}");
 	assert_true(spec->linux_.memory_limit == 0 && spec->linux_.cpu_quota == 0 &&
