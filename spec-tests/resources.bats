@@ -118,6 +118,61 @@ teardown() {
 	is running "$(ctr_status)"
 }
 
+# The container's memory in MiB
+mem_total() { echo $(($(awk '/^MemTotal/ { print $2 }' "$T/out") >> 10)); }
+
+@test "memory: 0, -1 and what version 1 shows for none are no limit" {
+	local limit
+	for limit in 0 -1 9223372036854771712; do
+		limited '{}'
+		args cat /proc/meminfo
+		# not by jq, which has no integers of that size
+		sed -i "s/\"resources\": {}/\"resources\": {\"memory\": {\"limit\": $limit}}/" \
+			"$BUNDLE/config.json"
+		grep -qF -e "$limit" "$BUNDLE/config.json"
+		ctr_up
+		wait_status stopped
+		is_runsm || { rt delete "$ID"; continue; }
+		[ "$(mem_total)" -gt 900 ] && [ "$(mem_total)" -lt 1024 ]
+		rt delete "$ID"
+	done
+}
+
+@test "memory: a limit below what a VM needs holds for the container" {
+	limited '{memory: {limit: 33554432, swap: 33554432}}'
+	sh_args 'cat /proc/meminfo; sleep 1000'
+	ctr_up
+	in_ctr sh -c 'x=$(head -c 5000000 /dev/zero | tr "\0" x); echo ${#x}'
+	is 5000000 "$output"
+	! is_runsm || [ "$(mem_total)" -le 128 ]
+	run rt exec "$ID" sh -c 'echo 1000 >/proc/self/oom_score_adj
+		x=$(head -c 40000000 /dev/zero | tr "\0" x); echo ${#x}' </dev/null
+	is 137 "$status"
+	is running "$(ctr_status)"
+	if is_runsm; then
+		in_ctr cat /sys/fs/cgroup/memory.max
+		is 33554432 "$output"
+		# and can be raised to what the VM has
+		rtx 0 update --memory 128m --memory-swap 128m "$ID"
+		in_ctr sh -c 'x=$(head -c 20000000 /dev/zero | tr "\0" x); echo ${#x}'
+	fi
+}
+
+@test "memory: the least that Docker takes is enough to run in" {
+	limited '{memory: {limit: 6291456, swap: 6291456}}'
+	args echo hello
+	ctr_run 0
+	is hello "$output"
+}
+
+@test "memory: a limit that no process fits in fails create, and nothing is left" {
+	limited '{memory: {limit: 1, swap: 1}}'
+	# runc: the kernel refuses to limit what is used already, or ends its init
+	fails 1 'memory' create --bundle "$BUNDLE" "$ID"
+	! is_runsm || matches 'linux\.resources\.memory\.limit is too low' "$stderr"
+	nothing_left
+}
+
 @test "pids: limit" {
 	limited '{pids: {limit: 20}}'
 	ctr_up

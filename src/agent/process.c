@@ -197,13 +197,17 @@ static void on_sync(void *cookie, int fd, uint32_t events)
 
 /* ---------------------------------------------------------------- the end */
 
-static void setup_failed(struct process *p, int wstatus)
+static void setup_failed(struct process *p, int wstatus, bool oom)
 {
 	struct container *c = p->container;
 	struct ttrpc_call *call = rsm_steal_ptr(p->reply_to);
 	struct rsm_error err = p->failure;
 
-	if (!err.code)
+	if (!err.code && oom)
+		(void)rsm_fail(&err, ENOMEM,
+			       "the process was ended for want of memory while it was being set up: "
+			       "linux.resources.memory.limit is too low");
+	else if (!err.code)
 		(void)rsm_fail(&err, EIO, "the process ended while it was being set up (%s %d)",
 			       WIFSIGNALED(wstatus) ? "signal" : "status",
 			       WIFSIGNALED(wstatus) ? WTERMSIG(wstatus) : WEXITSTATUS(wstatus));
@@ -221,7 +225,7 @@ void process_reaped(struct process *p, int wstatus)
 	while (read_sync(p))
 		;
 	if (p->reply_to && (p->failure.code || p->state == PROCESS_SETUP)) {
-		setup_failed(p, wstatus);
+		setup_failed(p, wstatus, oom_kills > p->oom_kills_before);
 		return;
 	}
 	if (p->sync >= 0)

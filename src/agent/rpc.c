@@ -77,6 +77,8 @@ static void create(void *cookie, struct ttrpc_call *call, const ProtobufCMessage
 		ret = cgroup_filter_devices(c->cgroup_fd, r->device_filter.data,
 					    r->device_filter.len, &err);
 	if (ret == 0)
+		ret = cgroup_limit(c->cgroup_fd, "memory.max", r->memory_limit, &err);
+	if (ret == 0)
 		ret = process_new(c, "", r, r->process, call, &err);
 	if (ret == 0)
 		return;

@@ -334,8 +334,10 @@ static Runsm__CreateContainerRequest *container_message(struct arena *a,
 	c->readonly_paths = (char **)l->readonly_paths.v;
 	c->rootfs_propagation = l->rootfs_propagation;
 	c->pids_limit = l->pids_limit;
+	c->memory_limit = l->memory_limit < VM_MIN_MEMORY ? l->memory_limit : 0;
 	c->process = vmconfig_process(a, &spec->process, l, req->console_socket, req->extra_fds);
-	return c->process && add_namespaces(a, l, c) && add_devices(a, l, c) && add_device_rules(a, l, c) &&
+	return c->process && add_namespaces(a, l, c) && add_devices(a, l, c) &&
+			       add_device_rules(a, l, c) &&
 			       add_sysctls(a, l, c) && add_hooks(a, req, c)
 		       ? c
 		       : NULL;

@@ -13,7 +13,7 @@
 
 /* Without a limit in config.json. */
 #define VM_DEFAULT_MEMORY (1ULL << 30)
-/* A smaller limit than the guest's kernel can start in is rounded up to this. */
+/* Less than the guest's kernel can start in: the VM gets this, and the limit holds inside. */
 #define VM_MIN_MEMORY     (128ULL << 20)
 /* A larger limit is refused: no VM can have so much. */
 #define VM_MAX_MEMORY     (1ULL << 42)

@@ -108,6 +108,32 @@ static void a_memory_limit_becomes_guest_ram(void **state)
 	assert_true(vmconfig_memory(1, 4096) == VM_MIN_MEMORY);
 }
 
+static void a_limit_below_the_least_vm_is_the_guests_to_keep(void **state)
+{
+	static const struct {
+		const char *resources;
+		uint64_t inside, vm;
+	} cases[] = {
+		{"\"memory\":{\"limit\":1048576}", 1048576, VM_MIN_MEMORY},
+		{"\"memory\":{\"limit\":134217727}", 134217727, VM_MIN_MEMORY},
+		{"\"memory\":{\"limit\":134217728}", 0, VM_MIN_MEMORY},
+		{"\"memory\":{\"limit\":0}", 0, VM_DEFAULT_MEMORY},
+	};
+
+	for (size_t i = 0; i < RSM_ARRAY_SIZE(cases); i++) {
+		struct oci_spec *spec = parse("", cases[i].resources);
+		struct rsm_error err = RSM_ERROR_INIT;
+		struct arena arena = {0};
+		Runsm__VmConfig *c = NULL;
+
+		assert_int_equal(build(&arena, spec, &c, &err), 0);
+		assert_true(c->container->memory_limit == cases[i].inside);
+		assert_true(c->memory_bytes == cases[i].vm);
+		arena_free(&arena);
+		oci_spec_free(spec);
+	}
+}
+
 static void the_process_and_the_machine_are_carried_over(void **state)
 {
 	struct oci_spec *spec = parse("", "\"memory\":{\"limit\":268435456}");
@@ -319,6 +345,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(quota_and_period_become_vcpus),
 		cmocka_unit_test(a_memory_limit_becomes_guest_ram),
+		cmocka_unit_test(a_limit_below_the_least_vm_is_the_guests_to_keep),
 		cmocka_unit_test_setup_teardown(the_process_and_the_machine_are_carried_over,
 						make_bundle, remove_bundle),
 		cmocka_unit_test_setup_teardown(a_tap_is_for_the_kvm_machine_and_has_a_name,
