@@ -26,6 +26,7 @@
 #define FILE_MEMORY    2048
 #define FILES_PER_RAM  2
 #define PIDS_OF_VMM    256 /* threads beside those of the vCPUs */
+#define PIDS_MAX       (1U << 22) /* the kernel's; pids.max takes no more */
 
 uint64_t cgroup_vm_memory(const struct cgroup_vm *vm)
 {
@@ -36,6 +37,30 @@ uint64_t cgroup_vm_memory(const struct cgroup_vm *vm)
 	if (!rsm_add(beside, rsm_min(files, most), &sum) || !rsm_add(sum, vm->memory, &sum))
 		return UINT64_MAX;
 	return sum;
+}
+
+uint64_t cgroup_vm_pids(uint64_t limit, const struct cgroup_vm *vm)
+{
+	uint64_t max;
+
+	if (!rsm_add(limit, (uint64_t)PIDS_OF_VMM + vm->vcpus, &max) || max > PIDS_MAX)
+		return UINT64_MAX;
+	return max;
+}
+
+/* ---- weights */
+
+uint64_t cgroup_weight_of_shares(uint64_t shares)
+{
+	if (shares < 2)
+		shares = 2;
+	shares = rsm_min(shares, (uint64_t)262144);
+	return 1 + (shares - 2) * 9999 / 262142;
+}
+
+uint64_t cgroup_weight_of_io(uint64_t weight)
+{
+	return 1 + (weight - 10) * 9999 / 990;
 }
 
 /* ---- writing */
@@ -106,27 +131,17 @@ static int limit_memory(const struct cgroup *cg, const struct oci_linux *l,
 static int limit_pids(const struct cgroup *cg, const struct oci_linux *l,
 		      const struct cgroup_vm *vm, struct rsm_error *err)
 {
-	uint64_t max;
+	uint64_t max = cgroup_vm_pids(l->pids_limit, vm);
 
 	if (!l->pids_limit || !has_file(cg, "pids", "pids.max"))
 		return 0;
-	/* more than there can be processes is no limit, and the file does not take it */
-	if (!rsm_add(l->pids_limit, (uint64_t)PIDS_OF_VMM + vm->vcpus, &max) || max > 1U << 22)
+	if (max == UINT64_MAX)
 		return put(cg, (struct target){"pids.limit", "pids", "pids.max"}, err, "max");
 	return put(cg, (struct target){"pids.limit", "pids", "pids.max"}, err, "%llu",
 		   (unsigned long long)max);
 }
 
 /* ---- cpu */
-
-/* cpu.shares 2…262144 to cpu.weight 1…10000, as runc and systemd do */
-static uint64_t weight_of_shares(uint64_t shares)
-{
-	if (shares < 2)
-		shares = 2;
-	shares = rsm_min(shares, (uint64_t)262144);
-	return 1 + (shares - 2) * 9999 / 262142;
-}
 
 static int limit_cpu(const struct cgroup *cg, const struct oci_resources *r, struct rsm_error *err)
 {
@@ -137,7 +152,7 @@ static int limit_cpu(const struct cgroup *cg, const struct oci_resources *r, str
 
 	if (shares && cg->v2)
 		ret = put(cg, (struct target){"cpu.shares", "cpu", "cpu.weight"}, err, "%llu",
-			  (unsigned long long)weight_of_shares(r->cpu_shares));
+			  (unsigned long long)cgroup_weight_of_shares(r->cpu_shares));
 	else if (shares)
 		ret = put(cg, (struct target){"cpu.shares", "cpu", "cpu.shares"}, err, "%llu",
 			  (unsigned long long)r->cpu_shares);
@@ -256,10 +271,10 @@ static int limit_io_weights(const struct cgroup *cg, const struct oci_resources 
 
 	if (r->io_weight)
 		ret = put(cg, (struct target){"blockIO.weight", "blkio", file}, err, "%u",
-			  scaled ? 1 + (r->io_weight - 10) * 9999 / 990 : r->io_weight);
+			  scaled ? (unsigned)cgroup_weight_of_io(r->io_weight) : r->io_weight);
 	for (size_t i = 0; ret == 0 && i < r->io_weights.n; i++) {
 		const struct oci_io_device *d = &r->io_weights.v[i];
-		unsigned long long weight = scaled ? 1 + (d->value - 10) * 9999 / 990 : d->value;
+		unsigned long long weight = scaled ? cgroup_weight_of_io(d->value) : d->value;
 
 		ret = put(cg, (struct target){"blockIO.weightDevice", "blkio", per_device}, err,
 			  "%u:%u %llu", d->major, d->minor, weight);

@@ -31,6 +31,14 @@ struct cgroup_vm {
 /* Bytes of the host that a VM can come to take at most: guest RAM and what is beside it. */
 uint64_t cgroup_vm_memory(const struct cgroup_vm *vm);
 
+/* Tasks of the host that it can come to have when the container may have @limit; UINT64_MAX: any */
+uint64_t cgroup_vm_pids(uint64_t limit, const struct cgroup_vm *vm);
+
+/* Weights of version 1 as version 2 counts, both as runc and systemd do: cpu.shares 2…262144 as
+ * cpu.weight 1…10000, and blkio.weight 10…1000 as io.weight 1…10000. */
+uint64_t cgroup_weight_of_shares(uint64_t shares);
+uint64_t cgroup_weight_of_io(uint64_t weight);
+
 /**
  * cgroup_limit() - Write what holds from the first instruction on, before the VMM is placed
  *

@@ -199,7 +199,7 @@ enum oci_io_rate {
 /**
  * struct oci_resources - What is left to the host's cgroup alone
  * @cpus, @mems: lists as the kernel takes them, or NULL
- * @cpu_set:	what @cpus says
+ * @cpu_set, @mem_set: what they say
  *
  * 0 is "not given", and no limit.
  */
@@ -207,7 +207,7 @@ struct oci_resources {
 	uint64_t cpu_shares, cpu_burst /* µs */, memory_reservation /* bytes */;
 	int64_t cpu_idle;
 	const char *cpus, *mems;
-	struct oci_cpus cpu_set;
+	struct oci_cpus cpu_set, mem_set;
 	uint32_t io_weight; /* 10 to 1000 */
 	struct oci_io_devices io_weights, io_rates[OCI_IO_RATES];
 	struct oci_pair *unified;

@@ -68,11 +68,11 @@ static int take_cpus(struct oci_parser *p, const struct rsm_json *v, void *to)
 
 static int take_mems(struct oci_parser *p, const struct rsm_json *v, void *to)
 {
-	struct oci_cpus nodes = {0};
-	int ret = oci_take_cpus(p, v, &nodes);
+	struct oci_resources *r = to;
+	int ret = oci_take_cpus(p, v, &r->mem_set);
 
-	if (ret == 0 && nodes.given)
-		*(const char **)to = rsm_json_string(v);
+	if (ret == 0 && r->mem_set.given)
+		r->mems = rsm_json_string(v);
 	return ret;
 }
 
@@ -103,7 +103,7 @@ static const struct oci_field cpu_fields[] = {
 	OCI_REFUSE("realtimeRuntime", NUMBER, NO_REALTIME),
 	OCI_REFUSE("realtimePeriod", NUMBER, NO_REALTIME),
 	OCI_FIELD("cpus", STRING, take_cpus, AT(resources)),
-	OCI_FIELD("mems", STRING, take_mems, HOST(mems)),
+	OCI_FIELD("mems", STRING, take_mems, AT(resources)),
 	OCI_FIELD("idle", NUMBER, take_idle, HOST(cpu_idle)),
 };
 
