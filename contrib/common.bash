@@ -9,10 +9,10 @@ JOBS=$(nproc)
 # To build, and to run containers
 BUILD_PACKAGES=(
 	autoconf autoconf-archive automake gcc libc6-dev make pkg-config
-	libarchive-dev libcap-dev libcmocka-dev libprotobuf-c-dev libseccomp-dev libyajl-dev
+	libarchive-dev libcap-dev libcmocka-dev libprotobuf-c-dev libseccomp-dev libsystemd-dev libyajl-dev
 	libzstd-dev protobuf-c-compiler
 )
-RUN_PACKAGES=(e2fsprogs qemu-system-x86 mmdebstrap)
+RUN_PACKAGES=(e2fsprogs libsystemd0 qemu-system-x86 mmdebstrap)
 
 die() {
 	echo "${0##*/}: $*" >&2

@@ -597,7 +597,7 @@ src() { cd "$BATS_TEST_DIRNAME/.." && pwd; }
 }
 
 @test "options that have no effect are taken, those that cannot be had are refused" {
-	rt --systemd-cgroup --rootless true --criu /x create --bundle "$T/b" --no-pivot \
+	rt --rootless true --criu /x create --bundle "$T/b" --no-pivot \
 		--no-new-keyring --pid-file "$T/c.pid" c </dev/null >"$T/out" 2>"$T/err"
 	rtx 0 start c
 	rtx 0 exec --process-label x --apparmor y c 0

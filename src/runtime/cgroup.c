@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/proc.h"
 #include "runtime/cgroup_file.h"
+#include "runtime/cgroup_scope.h"
 
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -25,18 +26,18 @@
 #define REMOVE_WAIT  10000000 /* ns */
 #define KILL_AFTER   20       /* tries */
 
-int cgroup_plan(int statefd, const struct cgroup_where *where, struct cgroup **ret,
-		struct rsm_error *err)
+/* Has this host version 2 alone? */
+static bool is_v2(void)
+{
+	struct statfs fs;
+
+	return statfs(CGROUP_ROOT, &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC;
+}
+
+int cgroup_here(const struct cgroup_where *where, struct cgroup **ret, struct rsm_error *err)
 {
 	_cleanup_free_ char *mountinfo = NULL, *own = NULL;
-	_cleanup_cgroup_ struct cgroup *cg = NULL;
-	const char *v2_root = NULL;
-	struct statfs fs;
-	int r;
-
-	if (statfs(CGROUP_ROOT, &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC)
-		v2_root = CGROUP_ROOT;
-	r = rsm_read_file_at(AT_FDCWD, "/proc/self/cgroup", PROC_FILE_MAX, &own, NULL);
+	int r = rsm_read_file_at(AT_FDCWD, "/proc/self/cgroup", PROC_FILE_MAX, &own, NULL);
 	if (r == -ENOENT) { /* a kernel without cgroups */
 		own = strdup("");
 		r = own ? 0 : -ENOMEM;
@@ -46,7 +47,29 @@ int cgroup_plan(int statefd, const struct cgroup_where *where, struct cgroup **r
 				     NULL);
 	if (r < 0)
 		return rsm_fail_errno(err, r, "look for the host's cgroups");
-	r = cgroup_find(mountinfo, own, v2_root, where, &cg, err);
+	return cgroup_find(mountinfo, own, is_v2() ? CGROUP_ROOT : NULL, where, ret, err);
+}
+
+static int plan_scope(const struct cgroup_where *where, struct cgroup **ret, struct rsm_error *err)
+{
+	_cleanup_cgroup_ struct cgroup *cg = calloc(1, sizeof(*cg));
+	int r;
+
+	if (!cg)
+		return rsm_fail(err, ENOMEM, "out of memory");
+	cg->v2 = is_v2();
+	r = cgroup_scope_plan(cg, where, err);
+	if (r == 0)
+		*ret = rsm_steal_ptr(cg);
+	return r;
+}
+
+int cgroup_plan(int statefd, const struct cgroup_where *where, struct cgroup **ret,
+		struct rsm_error *err)
+{
+	_cleanup_cgroup_ struct cgroup *cg = NULL;
+	int r = where->systemd ? plan_scope(where, &cg, err) : cgroup_here(where, &cg, err);
+
 	if (r == 0)
 		r = cgroup_save(cg, statefd, err);
 	if (r == 0)
@@ -90,7 +113,7 @@ static int make_one(const struct cgroup *cg, const struct cgroup_dir *d, int par
 	_cleanup_close_ int fd = -1;
 	int ret = 0;
 
-	if (cg->v2)
+	if (cg->v2 && !cg->unit) /* systemd does, for its own */
 		delegate_controllers(parent);
 	*made = mkdirat(parent, name, DIR_MODE) == 0;
 	if (!*made && errno != EEXIST)
@@ -171,7 +194,8 @@ int cgroup_make(struct cgroup *cg, int statefd, bool asked_for, struct rsm_error
 		if (ret < 0)
 			return rsm_fail_errno(err, ret, "make the cgroup '%s%s'", d->mount,
 					      d->path);
-		d->shared = !made && has_processes(d);
+		/* a unit's was made for the VMM, which is in it */
+		d->shared = !cg->unit && !made && has_processes(d);
 		shared |= d->shared;
 	}
 	if (!shared)
@@ -275,6 +299,10 @@ int cgroup_remove_saved(int statefd, struct rsm_error *err)
 	_cleanup_cgroup_ struct cgroup *cg = NULL;
 	int ret = cgroup_load(statefd, &cg, err);
 
+	if (ret == 0 && cg && cg->unit)
+		ret = cgroup_scope_stop(cg, err);
+	if (ret > 0) /* the unit is somebody else's, and so is what is in its directories */
+		return 0;
 	for (size_t i = 0; ret == 0 && cg && i < cg->ndirs; i++) {
 		const struct cgroup_dir *d = &cg->dirs[i];
 

@@ -11,6 +11,9 @@
  *		joined as well.
  *	v2	one mount at /sys/fs/cgroup with all controllers
  *
+ * Two drivers make it (cgroup_driver.h): cgroupfs makes the directories itself; systemd makes them for
+ * a scope unit, and what it does not know of is made beside them.
+ *
  * Life: cgroup_plan() decides on the directories and writes them to the state directory,
  * cgroup_make() makes them, cgroup_place() moves the VMM in before it runs, cgroup_remove_saved()
  * removes whatever is there. As the plan is on disk before the first directory is made, a create
@@ -25,8 +28,10 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
+#define CGROUP_DEFAULT_ROOT "/run/runsm"
 #define CGROUP_DIRS_MAX  24
 #define CGROUP_NAMES_MAX 96
 
@@ -49,9 +54,16 @@ struct cgroup_dir {
  * struct cgroup - The container's directories
  * @v2:		the first directory is of a pure version 2 host
  * @own_parent:	the directory above is runsm's as well, and goes when it is empty
+ * @unit:	systemd's unit that they belong to; NULL: the driver is cgroupfs
+ * @unit_slice:	the slice it is in; not saved
+ * @unit_text:	its description, by which it is known to be this container's
+ * @unit_user:	it is one of the user's own manager
+ * @systemd:	connection to that, once there is one
  */
 struct cgroup {
-	bool v2, own_parent;
+	bool v2, own_parent, unit_user;
+	char *unit, *unit_slice, *unit_text;
+	struct systemd *systemd;
 	struct cgroup_dir dirs[CGROUP_DIRS_MAX];
 	size_t ndirs;
 };
@@ -61,10 +73,15 @@ struct cgroup {
  * @cgroups_path: linux.cgroupsPath, or NULL: /runsm/ID
  * @root:	directory of the state directories: containers of one id in two of them do not meet,
  *		as another than the default makes it /runsm@HASH/ID
+ * @systemd:	the driver is systemd, else cgroupfs
  */
 struct cgroup_where {
 	const char *id, *cgroups_path, *root;
+	bool systemd;
 };
+
+/* Of a state root, to keep containers of one id in two of them apart */
+uint32_t cgroup_hash(const char *text);
 
 /**
  * cgroup_find() - The hierarchies of a host, and the container's directory in each
@@ -78,8 +95,11 @@ struct cgroup_where {
 int cgroup_find(const char *mountinfo, const char *own, const char *v2_root,
 		const struct cgroup_where *where, struct cgroup **ret, struct rsm_error *err);
 
+/* cgroup_find() on this host */
+int cgroup_here(const struct cgroup_where *where, struct cgroup **ret, struct rsm_error *err);
+
 /**
- * cgroup_plan() - cgroup_find() on this host, and write the result to the state directory
+ * cgroup_plan() - Decide, and write the result to the state directory
  * @statefd:	the state directory
  */
 int cgroup_plan(int statefd, const struct cgroup_where *where, struct cgroup **ret,

@@ -55,6 +55,11 @@ int cgroup_save(const struct cgroup *cg, int statefd, struct rsm_error *err)
 	rsm_jsongen_object(g);
 	rsm_jsongen_kbool(g, "v2", cg->v2);
 	rsm_jsongen_kbool(g, "ownParent", cg->own_parent);
+	if (cg->unit) {
+		rsm_jsongen_kstring(g, "unit", cg->unit);
+		rsm_jsongen_kstring(g, "unitText", cg->unit_text);
+		rsm_jsongen_kbool(g, "unitUser", cg->unit_user);
+	}
 	rsm_jsongen_key(g, "dirs");
 	rsm_jsongen_array(g);
 	for (size_t i = 0; i < cg->ndirs; i++) {
@@ -110,6 +115,20 @@ static int take_dir(struct cgroup *cg, const struct rsm_json *v, struct rsm_erro
 	return 0;
 }
 
+static int take_unit(struct cgroup *cg, const struct rsm_json *v, struct rsm_error *err)
+{
+	const char *unit = string_of(v, "unit"), *text = string_of(v, "unitText");
+
+	if (!unit)
+		return 0;
+	if (!text)
+		return rsm_fail(err, EINVAL, FILE_NAME " of the container is damaged");
+	cg->unit = strdup(unit);
+	cg->unit_text = strdup(text);
+	cg->unit_user = bool_of(v, "unitUser");
+	return cg->unit && cg->unit_text ? 0 : rsm_fail(err, ENOMEM, "out of memory");
+}
+
 int cgroup_load(int statefd, struct cgroup **ret, struct rsm_error *err)
 {
 	_cleanup_free_ char *text = NULL;
@@ -131,6 +150,9 @@ int cgroup_load(int statefd, struct cgroup **ret, struct rsm_error *err)
 		return rsm_fail(err, ENOMEM, "out of memory");
 	cg->v2 = bool_of(tree, "v2");
 	cg->own_parent = bool_of(tree, "ownParent");
+	r = take_unit(cg, tree, err);
+	if (r < 0)
+		return r;
 	dirs = rsm_json_get(tree, "dirs");
 	for (size_t i = 0; i < rsm_json_len(dirs) && i < CGROUP_DIRS_MAX; i++) {
 		r = take_dir(cg, rsm_json_at(dirs, i), err);

@@ -12,6 +12,7 @@
 
 #include "base/io.h"
 #include "base/math.h"
+#include "runtime/systemd.h"
 
 #include <ctype.h>
 #include <stdint.h>
@@ -93,8 +94,8 @@ static bool find_mount(const char *mountinfo, const char *names, struct mount_li
 	return false;
 }
 
-/* A hash of the state root, to keep containers of one id in two roots apart (FNV-1a). */
-static uint32_t hash_of(const char *text)
+/* FNV-1a */
+uint32_t cgroup_hash(const char *text)
 {
 	uint32_t h = 2166136261U;
 
@@ -102,8 +103,6 @@ static uint32_t hash_of(const char *text)
 		h = (h ^ (unsigned char)*text) * 16777619U;
 	return h;
 }
-
-#define DEFAULT_ROOT "/run/runsm"
 
 /* Return: 0, or -EINVAL for ".." */
 static int check_path(const char *path, struct rsm_error *err)
@@ -133,9 +132,9 @@ static int place_below(const struct cgroup_where *where, const char *own, const 
 	size_t len = strlen(root);
 
 	if (!path || !path[0]) {
-		if (strcmp(where->root, DEFAULT_ROOT) == 0)
+		if (strcmp(where->root, CGROUP_DEFAULT_ROOT) == 0)
 			return rsm_format(to, size, "/runsm/%s", where->id);
-		return rsm_format(to, size, "/runsm@%08x/%s", hash_of(where->root), where->id);
+		return rsm_format(to, size, "/runsm@%08x/%s", cgroup_hash(where->root), where->id);
 	}
 	if (path[0] == '/')
 		return rsm_format(to, size, "%s", path);
@@ -224,6 +223,10 @@ void cgroup_free(struct cgroup *cg)
 		free(cg->dirs[i].mount);
 		free(cg->dirs[i].path);
 	}
+	free(cg->unit);
+	free(cg->unit_slice);
+	free(cg->unit_text);
+	systemd_close(cg->systemd);
 	free(cg);
 }
 

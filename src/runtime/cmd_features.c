@@ -9,6 +9,7 @@
 
 #include "runtime/oci.h"
 #include "runtime/scratch.h"
+#include "runtime/systemd.h"
 #include "runtime/vmconfig.h"
 
 #include <seccomp.h>
@@ -57,8 +58,8 @@ static void linux_features(struct rsm_jsongen *g)
 	/* On the host. Inside the guest it is always version 2. */
 	rsm_jsongen_kbool(g, "v1", true);
 	rsm_jsongen_kbool(g, "v2", true);
-	rsm_jsongen_kbool(g, "systemd", false);
-	rsm_jsongen_kbool(g, "systemdUser", false);
+	rsm_jsongen_kbool(g, "systemd", systemd_available());
+	rsm_jsongen_kbool(g, "systemdUser", systemd_available());
 	rsm_jsongen_kbool(
 		g, "rdma",
 		oci_accepts_linux(",\"resources\":{\"rdma\":{\"m\":{\"hcaHandles\":1}}}"));

@@ -10,7 +10,7 @@
 #include "base/io.h"
 #include "base/json.h"
 #include "base/math.h"
-#include "runtime/cgroup_limits.h"
+#include "runtime/cgroup_driver.h"
 #include "runtime/ctr_client.h"
 
 #include <fcntl.h>
@@ -212,15 +212,17 @@ static int update_guest(struct ctr *c, const struct oci_linux *l, struct rsm_err
 static int update_host(struct ctr *c, struct oci_linux *l, struct rsm_error *err)
 {
 	/* more threads than there can be vCPUs do no harm */
-	const struct cgroup_vm vm = {.vcpus = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN)};
+	const struct cgroup_use use = {
+		.statefd = -1,
+		.limits = l,
+		.vm = {.vcpus = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN)},
+	};
 	_cleanup_cgroup_ struct cgroup *cg = NULL;
 	struct cgroup none = {0};
 	int ret = cgroup_load(c->dirfd, &cg, err);
 
 	l->memory_limit = 0; /* the VM's own does not change */
-	if (ret == 0)
-		ret = cgroup_limit(cg ? cg : &none, l, &vm, err);
-	return ret < 0 ? ret : cgroup_limit_rates(cg ? cg : &none, l, err);
+	return ret < 0 ? ret : cgroup_update(cg ? cg : &none, &use, err);
 }
 
 static int run(const struct cmd_env *env, const void *opts_, int argc, char **argv,

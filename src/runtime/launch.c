@@ -4,7 +4,8 @@
  *
  *	read and check config.json, settings, guest image	nothing to undo
  *	make the state directory, locked			undo: remove it
- *	plan the cgroup, then make it, with its limits		undo: remove it
+ *	plan the cgroup, then make it, with its limits (systemd: once the VMM is there to be in it)
+ *								undo: remove it
  *	spawn runsm-vmm, inside the cgroup, with VmConfig in a memfd
  *								undo: kill and reap it, poststop hooks
  *	write state.json ("creating"), so that a kill -9 of this process leaves a container that
@@ -20,7 +21,7 @@
 #include "base/math.h"
 #include "base/proc.h"
 #include "image/guest.h"
-#include "runtime/cgroup_limits.h"
+#include "runtime/cgroup_driver.h"
 #include "runtime/hooks.h"
 #include "runtime/scratch.h"
 #include "runtime/tty.h"
@@ -269,21 +270,33 @@ static struct cgroup_vm vm_of(const struct launch *l)
 	return vm;
 }
 
-static int make_cgroup(struct launch *l, struct rsm_error *err)
+static struct cgroup_use use_of(const struct launch *l)
 {
 	const char *path = l->spec->linux_.cgroups_path;
-	const struct cgroup_where where = {
-		.id = l->c->id, .cgroups_path = path, .root = l->env->root};
+
+	return (struct cgroup_use){.statefd = l->c->dirfd,
+				   .asked_for = path && path[0],
+				   .limits = &l->spec->linux_,
+				   .vm = vm_of(l)};
+}
+
+static int prepare_cgroup(struct launch *l, struct rsm_error *err)
+{
+	const struct cgroup_where where = {.id = l->c->id,
+					   .cgroups_path = l->spec->linux_.cgroups_path,
+					   .root = l->env->root,
+					   .systemd = l->env->systemd_cgroup};
+	const struct cgroup_use use = use_of(l);
 	int ret = cgroup_plan(l->c->dirfd, &where, &l->cgroup, err);
 
-	if (ret == 0)
-		ret = cgroup_make(l->cgroup, l->c->dirfd, path && path[0], err);
-	if (ret == 0) {
-		const struct cgroup_vm vm = vm_of(l);
+	return ret < 0 ? ret : cgroup_prepare(l->cgroup, &use, err);
+}
 
-		ret = cgroup_limit(l->cgroup, &l->spec->linux_, &vm, err);
-	}
-	return ret;
+static int limit_rates(struct launch *l, struct rsm_error *err)
+{
+	const struct cgroup_use use = use_of(l);
+
+	return cgroup_rates(l->cgroup, &use, err);
 }
 
 static int make_scratch(struct launch *l, struct rsm_error *err)
@@ -297,8 +310,9 @@ static int make_scratch(struct launch *l, struct rsm_error *err)
 static int place_vmm(void *cookie, pid_t pid, struct rsm_error *err)
 {
 	const struct launch *l = cookie;
+	const struct cgroup_use use = use_of(l);
 
-	return cgroup_place(l->cgroup, pid, err);
+	return cgroup_enter(l->cgroup, &use, pid, err);
 }
 
 /*
@@ -434,7 +448,7 @@ static int start_vmm(struct launch *l, struct rsm_error *err)
 		return rsm_fail_errno(err, ret, "copy config.json");
 	ret = fill_state(l, err);
 	if (ret == 0)
-		ret = make_cgroup(l, err);
+		ret = prepare_cgroup(l, err);
 	if (ret == 0)
 		ret = make_scratch(l, err);
 	if (ret == 0)
@@ -446,7 +460,7 @@ static int start_vmm(struct launch *l, struct rsm_error *err)
 	if (ret == 0)
 		ret = launch_report(l, false, err);
 	if (ret == 0)
-		ret = cgroup_limit_rates(l->cgroup, &l->spec->linux_, err);
+		ret = limit_rates(l, err);
 	if (ret < 0)
 		return ret;
 	l->c->state.creating = false;

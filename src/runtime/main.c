@@ -60,7 +60,7 @@ static const struct cmd_opt global_opts[] = {
 	{"root", 0, CMD_STRING, OPT(root),
 	 "directory for the state of containers (default: \"/run/runsm\")"},
 	{"systemd-cgroup", 0, CMD_FLAG, OPT(systemd_cgroup),
-	 "accepted for runc's callers; without effect: runsm makes its cgroups itself"},
+	 "have systemd make the cgroup; linux.cgroupsPath is \"slice:prefix:name\""},
 	{"rootless", 0, CMD_STRING, OPT(rootless), "accepted for runc's callers; without effect"},
 	{"criu", 0, CMD_STRING, OPT(criu), "accepted for runc's callers; without effect"},
 	{"version", 'v', CMD_FLAG, OPT(version), "print the version"},
