@@ -158,6 +158,32 @@ in_unit() {
 }
 
 # bats test_tags=once
+@test "systemd: annotations org.systemd.property are properties, and win" {
+	systemd v2
+	cfg '.annotations = {
+		"org.systemd.property.TimeoutStopUSec": "uint64 123456789",
+		"org.systemd.property.CollectMode": "\u0027inactive-or-failed\u0027",
+		"org.systemd.property.SendSIGHUP": "true",
+		"org.systemd.property.TasksMax": "uint64 4000",
+		"org.systemd.property.After": "[\u0027a.service\u0027, \u0027b.service\u0027]"} |
+		.linux.resources.pids.limit = 100'
+	ctr_create
+	is "2min 3.456789s" "$(property TimeoutStopUSec)"
+	is inactive-or-failed "$(property CollectMode)"
+	is yes "$(property SendSIGHUP)"
+	is 4000 "$(property TasksMax)"
+	has a.service "$(property After | tr ' ' '\n')"
+	has b.service "$(property After | tr ' ' '\n')"
+	rt delete -f "$ID"
+	cfg '.annotations = {"org.systemd.property.TasksMax": "many"}'
+	fails 1 "annotations.org.systemd.property.TasksMax: cannot read 'many'" \
+		create --bundle "$BUNDLE" "$ID"
+	cfg '.annotations = {"org.systemd.property.NoSuchThing": "true"}'
+	fails 1 "systemd's unit '$UNIT': .*NoSuchThing" create --bundle "$BUNDLE" "$ID"
+	nothing_of "$UNIT"
+}
+
+# bats test_tags=once
 @test "systemd: without cgroupsPath a scope runsm-ID in system.slice" {
 	local unit
 	systemd v2

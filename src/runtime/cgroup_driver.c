@@ -12,7 +12,7 @@ static int make(struct cgroup *cg, const struct cgroup_use *use, struct rsm_erro
 
 int cgroup_prepare(struct cgroup *cg, const struct cgroup_use *use, struct rsm_error *err)
 {
-	return cg->unit ? cgroup_scope_connect(cg, err) : make(cg, use, err);
+	return cg->unit ? cgroup_scope_prepare(cg, use, err) : make(cg, use, err);
 }
 
 int cgroup_enter(struct cgroup *cg, const struct cgroup_use *use, pid_t vmm, struct rsm_error *err)

@@ -24,12 +24,15 @@
  * @statefd:	the state directory; -1: it is there already
  * @asked_for:	config.json names one
  * @limits:	linux of config.json, or what update changes of it
+ * @annotations: of config.json; of them, @n_annotations, systemd's driver takes what is for it
  */
 struct cgroup_use {
 	int statefd;
 	bool asked_for;
 	const struct oci_linux *limits;
 	struct cgroup_vm vm;
+	const struct oci_pair *annotations;
+	size_t n_annotations;
 };
 
 /* Before the VMM is. */

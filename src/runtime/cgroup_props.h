@@ -12,25 +12,34 @@
 
 #include "runtime/cgroup_limits.h"
 
-#define CGROUP_PROPS_MAX 32
+#define CGROUP_PROPS_MAX        64
+#define CGROUP_PROPS_ANNOTATION "org.systemd.property."
 
 enum cgroup_prop_kind {
-	CGROUP_PROP_U64,   /* t */
-	CGROUP_PROP_BOOL,  /* b */
-	CGROUP_PROP_TEXT,  /* s */
-	CGROUP_PROP_BYTES, /* ay, a bit per CPU or memory node */
+	CGROUP_PROP_U64,     /* t */
+	CGROUP_PROP_I64,     /* x */
+	CGROUP_PROP_U32,     /* u */
+	CGROUP_PROP_I32,     /* i */
+	CGROUP_PROP_DOUBLE,  /* d */
+	CGROUP_PROP_BOOL,    /* b */
+	CGROUP_PROP_TEXT,    /* s */
+	CGROUP_PROP_STRINGS, /* as */
+	CGROUP_PROP_BYTES,   /* ay, a bit per CPU or memory node */
 };
 
 /**
  * struct cgroup_prop - One property
  * @since:	version of systemd that has it; one before that is not told
- * @text:	TEXT; or the bytes of BYTES, @value of them
+ * @value:	of the integers and BOOL; those with a sign in two's complement
+ * @number:	DOUBLE
+ * @text:	TEXT; the NULL-terminated list of STRINGS; the bytes of BYTES, @value of them
  */
 struct cgroup_prop {
 	const char *name;
 	enum cgroup_prop_kind kind;
 	unsigned since;
 	uint64_t value;
+	double number;
 	const void *text;
 };
 
@@ -52,6 +61,16 @@ void cgroup_props_limits(bool v2, const struct oci_linux *l, const struct cgroup
  * @period:	µs; 0: the kernel's own
  */
 void cgroup_props_rates(int64_t quota, uint64_t period, struct cgroup_props *to);
+
+/**
+ * cgroup_props_annotations() - Annotations "org.systemd.property.NAME" as properties
+ * @arena:	for what they refer to
+ *
+ * Behind those of the limits, so that they are the ones that hold.
+ * Return: 0; -EINVAL, -EOPNOTSUPP or -E2BIG naming the annotation; -ENOMEM
+ */
+int cgroup_props_annotations(const struct oci_pair *v, size_t n, struct arena *arena,
+			     struct cgroup_props *to, struct rsm_error *err);
 
 /* Is there one that only some versions of systemd have? */
 bool cgroup_props_need_version(const struct cgroup_props *p);

@@ -37,7 +37,7 @@ int cgroup_scope_plan(struct cgroup *cg, const struct cgroup_where *where, struc
 	return 0;
 }
 
-int cgroup_scope_connect(struct cgroup *cg, struct rsm_error *err)
+static int scope_connect(struct cgroup *cg, struct rsm_error *err)
 {
 	if (cg->systemd || systemd_open(cg->unit_user, &cg->systemd, err) == 0)
 		return 0;
@@ -96,9 +96,28 @@ static int find_dirs(struct cgroup *cg, pid_t vmm, struct rsm_error *err)
 	return 0;
 }
 
+/* Annotations are the last, and win. */
+static int all_props(const struct cgroup *cg, const struct cgroup_use *use, struct arena *arena,
+		     struct cgroup_props *to, struct rsm_error *err)
+{
+	cgroup_props_accounting(cg->v2, to);
+	cgroup_props_limits(cg->v2, use->limits, &use->vm, to);
+	return cgroup_props_annotations(use->annotations, use->n_annotations, arena, to, err);
+}
+
+int cgroup_scope_prepare(struct cgroup *cg, const struct cgroup_use *use, struct rsm_error *err)
+{
+	_cleanup_(arena_free) struct arena arena = {0};
+	struct cgroup_props props = {.n = 0};
+	int ret = all_props(cg, use, &arena, &props, err);
+
+	return ret < 0 ? ret : scope_connect(cg, err);
+}
+
 int cgroup_scope_start(struct cgroup *cg, const struct cgroup_use *use, pid_t vmm,
 		       struct rsm_error *err)
 {
+	_cleanup_(arena_free) struct arena arena = {0};
 	struct cgroup_props props = {.n = 0};
 	const struct systemd_scope scope = {
 		.name = cg->unit,
@@ -107,13 +126,15 @@ int cgroup_scope_start(struct cgroup *cg, const struct cgroup_use *use, pid_t vm
 		.pid = vmm,
 		.props = &props,
 	};
-	int ret = cgroup_scope_connect(cg, err);
+	int ret = all_props(cg, use, &arena, &props, err);
 
+	if (ret == 0)
+		ret = scope_connect(cg, err);
 	if (ret < 0)
 		return ret;
-	cgroup_props_accounting(cg->v2, &props);
-	cgroup_props_limits(cg->v2, use->limits, &use->vm, &props);
 	ret = systemd_start_scope(cg->systemd, &scope, err);
+	/* while the VM boots systemd may execute itself anew, and end its connections */
+	systemd_close(rsm_steal_ptr(cg->systemd));
 	if (ret < 0)
 		return rsm_error_prefix(err, OPTION);
 	ret = find_dirs(cg, vmm, err);
@@ -124,7 +145,7 @@ int cgroup_scope_start(struct cgroup *cg, const struct cgroup_use *use, pid_t vm
 
 static int set(struct cgroup *cg, const struct cgroup_props *props, struct rsm_error *err)
 {
-	int ret = props->n == 0 ? 0 : cgroup_scope_connect(cg, err);
+	int ret = props->n == 0 ? 0 : scope_connect(cg, err);
 
 	if (ret < 0 || props->n == 0)
 		return ret;
@@ -185,7 +206,7 @@ int cgroup_scope_stop(struct cgroup *cg, struct rsm_error *err)
 {
 	struct rsm_error why = RSM_ERROR_INIT;
 
-	if (cgroup_scope_connect(cg, &why) < 0) {
+	if (scope_connect(cg, &why) < 0) {
 		/* without a systemd there is no unit, but there may be directories */
 		rsm_log_warn("%s", why.message);
 		return 0;

@@ -18,8 +18,8 @@
 /* Give the cgroup its unit; nothing is started. */
 int cgroup_scope_plan(struct cgroup *cg, const struct cgroup_where *where, struct rsm_error *err);
 
-/* Is there a systemd? */
-int cgroup_scope_connect(struct cgroup *cg, struct rsm_error *err);
+/* Is there a systemd, and are the annotations for it right? */
+int cgroup_scope_prepare(struct cgroup *cg, const struct cgroup_use *use, struct rsm_error *err);
 
 /* Start it with the VMM in it; the cgroup's directories are known then, and saved. */
 int cgroup_scope_start(struct cgroup *cg, const struct cgroup_use *use, pid_t vmm,

@@ -7,6 +7,7 @@
 
 #include "config.h"
 
+#include "runtime/cgroup_props.h"
 #include "runtime/oci.h"
 #include "runtime/scratch.h"
 #include "runtime/systemd.h"
@@ -118,11 +119,12 @@ static int run(const struct cmd_env *env, const void *opts, int argc, char **arg
 	rsm_jsongen_kstring(g, "io.runsm.commit", RUNSM_COMMIT);
 	rsm_jsongen_kstring(g, "io.github.seccomp.libseccomp.version", version);
 	rsm_jsongen_end_object(g);
-	/* Space on the host's disk; a device of the host's network. */
+	/* Space on the host's disk; a device of the host's network; the host's systemd. */
 	rsm_jsongen_key(g, "potentiallyUnsafeConfigAnnotations");
 	rsm_jsongen_array(g);
 	rsm_jsongen_string(g, SCRATCH_ANNOTATION);
 	rsm_jsongen_string(g, TAP_ANNOTATION);
+	rsm_jsongen_string(g, CGROUP_PROPS_ANNOTATION);
 	rsm_jsongen_end_array(g);
 	verbs(g);
 	rsm_jsongen_end_object(g);

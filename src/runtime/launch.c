@@ -277,7 +277,9 @@ static struct cgroup_use use_of(const struct launch *l)
 	return (struct cgroup_use){.statefd = l->c->dirfd,
 				   .asked_for = path && path[0],
 				   .limits = &l->spec->linux_,
-				   .vm = vm_of(l)};
+				   .vm = vm_of(l),
+				   .annotations = l->spec->annotations,
+				   .n_annotations = l->spec->n_annotations};
 }
 
 static int prepare_cgroup(struct launch *l, struct rsm_error *err)

@@ -14,27 +14,44 @@
 
 /* ---- properties */
 
-static int append_one(const struct sdbus *lib, sd_bus_message *m, const struct cgroup_prop *p)
+static int append_array(const struct sdbus *lib, sd_bus_message *m, const struct cgroup_prop *p)
 {
+	bool strings = p->kind == CGROUP_PROP_STRINGS;
 	int ret;
 
+	if ((ret = lib->sd_bus_message_open_container(m, 'r', "sv")) < 0 ||
+	    (ret = lib->sd_bus_message_append(m, "s", p->name)) < 0 ||
+	    (ret = lib->sd_bus_message_open_container(m, 'v', strings ? "as" : "ay")) < 0)
+		return ret;
+	ret = strings ? lib->sd_bus_message_append_strv(m, (char **)(uintptr_t)p->text)
+		      : lib->sd_bus_message_append_array(m, 'y', p->text, p->value);
+	if (ret < 0 || (ret = lib->sd_bus_message_close_container(m)) < 0)
+		return ret;
+	return lib->sd_bus_message_close_container(m);
+}
+
+static int append_one(const struct sdbus *lib, sd_bus_message *m, const struct cgroup_prop *p)
+{
 	switch (p->kind) {
 	case CGROUP_PROP_U64:
 		return lib->sd_bus_message_append(m, "(sv)", p->name, "t", p->value);
+	case CGROUP_PROP_I64:
+		return lib->sd_bus_message_append(m, "(sv)", p->name, "x", (int64_t)p->value);
+	case CGROUP_PROP_U32:
+		return lib->sd_bus_message_append(m, "(sv)", p->name, "u", (uint32_t)p->value);
+	case CGROUP_PROP_I32:
+		return lib->sd_bus_message_append(m, "(sv)", p->name, "i", (int32_t)p->value);
+	case CGROUP_PROP_DOUBLE:
+		return lib->sd_bus_message_append(m, "(sv)", p->name, "d", p->number);
 	case CGROUP_PROP_BOOL:
 		return lib->sd_bus_message_append(m, "(sv)", p->name, "b", (int)p->value);
 	case CGROUP_PROP_TEXT:
 		return lib->sd_bus_message_append(m, "(sv)", p->name, "s", (const char *)p->text);
+	case CGROUP_PROP_STRINGS:
 	case CGROUP_PROP_BYTES:
-		break;
+		return append_array(lib, m, p);
 	}
-	if ((ret = lib->sd_bus_message_open_container(m, 'r', "sv")) < 0 ||
-	    (ret = lib->sd_bus_message_append(m, "s", p->name)) < 0 ||
-	    (ret = lib->sd_bus_message_open_container(m, 'v', "ay")) < 0 ||
-	    (ret = lib->sd_bus_message_append_array(m, 'y', p->text, p->value)) < 0 ||
-	    (ret = lib->sd_bus_message_close_container(m)) < 0)
-		return ret;
-	return lib->sd_bus_message_close_container(m);
+	rsm_assert(false);
 }
 
 /* "252.39-1~deb12u2", "v252", "252"; 0: unknown */

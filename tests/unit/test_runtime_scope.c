@@ -243,6 +243,153 @@ static void quota_is_a_share_of_a_second_in_whole_percents_upwards(void **state)
 	}
 }
 
+/* ---- annotations */
+
+#define NAMED "org.systemd.property."
+
+static int annotate(const char *key, const char *value, struct arena *arena, struct cgroup_prop *ret,
+		    struct rsm_error *err)
+{
+	const struct oci_pair pairs[] = {{"other.key", "?"}, {key, value}};
+	struct cgroup_props p = {.n = 0};
+	int r = cgroup_props_annotations(pairs, 2, arena, &p, err);
+
+	if (r == 0) {
+		assert_int_equal(p.n, 1);
+		*ret = p.v[0];
+	}
+	return r;
+}
+
+static void annotations_are_numbers_and_truths_of_their_type(void **state)
+{
+	static const struct {
+		const char *key, *text, *name;
+		enum cgroup_prop_kind kind;
+		uint64_t value;
+	} rows[] = {
+		{NAMED "IOWeight", "uint64 200", "IOWeight", CGROUP_PROP_U64, 200},
+		{NAMED "IOWeight", "@t 0x10", "IOWeight", CGROUP_PROP_U64, 16},
+		{NAMED "TasksMax", "uint64 18446744073709551615", "TasksMax", CGROUP_PROP_U64,
+		 UINT64_MAX},
+		{NAMED "Nice", "-5", "Nice", CGROUP_PROP_I32, (uint64_t)-5},
+		{NAMED "Nice", "int32 -2147483648", "Nice", CGROUP_PROP_I32, (uint64_t)INT32_MIN},
+		{NAMED "Some", "int64 -9223372036854775808", "Some", CGROUP_PROP_I64,
+		 (uint64_t)INT64_MIN},
+		{NAMED "Some", " uint32 4294967295 ", "Some", CGROUP_PROP_U32, UINT32_MAX},
+		{NAMED "SendSIGHUP", "true", "SendSIGHUP", CGROUP_PROP_BOOL, 1},
+		{NAMED "SendSIGHUP", "boolean false", "SendSIGHUP", CGROUP_PROP_BOOL, 0},
+		{NAMED "TimeoutStopUSec", "uint64 123", "TimeoutStopUSec", CGROUP_PROP_U64, 123},
+		{NAMED "TimeoutStopSec", "90", "TimeoutStopUSec", CGROUP_PROP_U64, 90000000},
+		{NAMED "TimeoutStopSec", "1.5", "TimeoutStopUSec", CGROUP_PROP_U64, 1500000},
+		{NAMED "CPUQuotaPerSec", "uint64 1", "CPUQuotaPerUSec", CGROUP_PROP_U64, 1000000},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct rsm_error err = RSM_ERROR_INIT;
+		struct arena arena = {0};
+		struct cgroup_prop p;
+
+		if (annotate(rows[i].key, rows[i].text, &arena, &p, &err) < 0)
+			fail_msg("%s: %s", rows[i].text, err.message);
+		assert_string_equal(p.name, rows[i].name);
+		assert_int_equal(p.kind, rows[i].kind);
+		assert_int_equal(p.value, rows[i].value);
+		arena_free(&arena);
+	}
+}
+
+static void annotations_are_strings_and_lists_of_them(void **state)
+{
+	static const struct {
+		const char *text, *means;
+	} rows[] = {
+		{"'inactive-or-failed'", "inactive-or-failed"},
+		{"\"a'b\"", "a'b"},
+		{"'a\\'b\\\\c\\n'", "a'b\\c\n"},
+		{"string ''", ""},
+	};
+	struct arena arena = {0};
+	struct cgroup_prop p;
+	const char *const *list;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		assert_int_equal(annotate(NAMED "CollectMode", rows[i].text, &arena, &p, NULL), 0);
+		assert_int_equal(p.kind, CGROUP_PROP_TEXT);
+		assert_string_equal(p.text, rows[i].means);
+	}
+	assert_int_equal(annotate(NAMED "After", "['a.service', \"b\"]", &arena, &p, NULL), 0);
+	assert_int_equal(p.kind, CGROUP_PROP_STRINGS);
+	list = p.text;
+	assert_string_equal(list[0], "a.service");
+	assert_string_equal(list[1], "b");
+	assert_null(list[2]);
+	assert_int_equal(annotate(NAMED "After", "@as []", &arena, &p, NULL), 0);
+	assert_null(*(const char *const *)p.text);
+	arena_free(&arena);
+}
+
+static void bad_annotations_are_refused_by_name(void **state)
+{
+	static const struct {
+		const char *key, *text;
+		int error;
+	} rows[] = {
+		{NAMED "IOWeight", "", -EINVAL},
+		{NAMED "IOWeight", "uint64", -EINVAL},
+		{NAMED "IOWeight", "uint64 -1", -EINVAL},
+		{NAMED "IOWeight", "uint64 18446744073709551616", -EINVAL},
+		{NAMED "IOWeight", "uint32 4294967296", -EINVAL},
+		{NAMED "IOWeight", "2147483648", -EINVAL},
+		{NAMED "IOWeight", "int64 -9223372036854775809", -EINVAL},
+		{NAMED "IOWeight", "5 6", -EINVAL},
+		{NAMED "IOWeight", "five", -EINVAL},
+		{NAMED "IOWeight", "'open", -EINVAL},
+		{NAMED "IOWeight", "'a\\", -EINVAL},
+		{NAMED "IOWeight", "'a\\x'", -EINVAL},
+		{NAMED "IOWeight", "['a'", -EINVAL},
+		{NAMED "IOWeight", "['a' 'b']", -EINVAL},
+		{NAMED "IOWeight", "[1]", -EINVAL},
+		{NAMED "TimeoutStopSec", "'90'", -EINVAL},
+		{NAMED "TimeoutStopSec", "-1.5", -EINVAL},
+		{NAMED "TimeoutStopSec", "-1", -EINVAL},
+		{NAMED "TimeoutStopSec", "uint64 18446744073709551615", -EINVAL},
+		{NAMED "X", "1", -EINVAL},
+		{NAMED, "1", -EINVAL},
+		{NAMED "IO.Weight", "1", -EINVAL},
+		{NAMED "Description", "'x'", -EOPNOTSUPP},
+		{NAMED "Slice", "'x.slice'", -EOPNOTSUPP},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct rsm_error err = RSM_ERROR_INIT;
+		struct arena arena = {0};
+		struct cgroup_prop p;
+
+		if (annotate(rows[i].key, rows[i].text, &arena, &p, &err) != rows[i].error)
+			fail_msg("%s=%s: '%s'", rows[i].key, rows[i].text, err.message);
+		assert_int_equal(strncmp(err.message, "annotations.", 12), 0);
+		assert_non_null(strstr(err.message, rows[i].key));
+		arena_free(&arena);
+	}
+}
+
+static void too_many_annotations_are_refused(void **state)
+{
+	struct oci_pair pairs[CGROUP_PROPS_MAX + 1];
+	struct rsm_error err = RSM_ERROR_INIT;
+	struct cgroup_props p = {.n = 0};
+	struct arena arena = {0};
+
+	for (size_t i = 0; i < CGROUP_PROPS_MAX + 1; i++)
+		pairs[i] = (struct oci_pair){NAMED "Nice", "1"};
+	assert_int_equal(cgroup_props_annotations(pairs, CGROUP_PROPS_MAX, &arena, &p, NULL), 0);
+	p.n = 0;
+	assert_int_equal(cgroup_props_annotations(pairs, CGROUP_PROPS_MAX + 1, &arena, &p, &err),
+			 -E2BIG);
+	arena_free(&arena);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -254,6 +401,10 @@ int main(void)
 		cmocka_unit_test(nothing_given_sets_nothing),
 		cmocka_unit_test(unified_files_become_properties_where_there_is_one),
 		cmocka_unit_test(idle_is_a_weight_of_version_2),
+		cmocka_unit_test(annotations_are_numbers_and_truths_of_their_type),
+		cmocka_unit_test(annotations_are_strings_and_lists_of_them),
+		cmocka_unit_test(bad_annotations_are_refused_by_name),
+		cmocka_unit_test(too_many_annotations_are_refused),
 		cmocka_unit_test(quota_is_a_share_of_a_second_in_whole_percents_upwards),
 	};
 
