@@ -58,6 +58,11 @@ client_ns() {
 	wait_for 10 test -e "$C/ns.ready"
 }
 
+client_ns_down() {
+	kill "$CLIENT_NS"
+	wait "$CLIENT_NS" 2>/dev/null
+}
+
 in_ns() { nsenter -t "$CLIENT_NS" -m -n -- "$@" 3>&- 4>&-; }
 
 # client_daemon COMMAND…: in the background; client_daemon_stop ends it
@@ -106,8 +111,7 @@ client_down() {
 		sleep 0.1
 	done
 	find /sys/fs/cgroup -maxdepth 2 -depth -name "$CLIENT_CGROUP" -exec rmdir {} + || rc=1
-	kill "$CLIENT_NS"
-	wait "$CLIENT_NS" 2>/dev/null
+	client_ns_down
 	client_unmount
 	return $rc
 }
@@ -228,7 +232,7 @@ client_up_podman() {
 		default_ulimits = ["nofile=20000:20000", "nproc=20000:20000"]
 		init_path = "/usr/bin/tini-static"
 		[engine]
-		cgroup_manager = "cgroupfs"
+		cgroup_manager = "${CLIENT_CGROUPS:-cgroupfs}"
 		events_logger = "file"
 		runtime_supports_json = ["runsm"]
 		[engine.runtimes]
@@ -250,10 +254,12 @@ client_down_podman() { client_remove_all_podman; }
 # ---------------------------------------------------------------- docker
 
 client_up_docker() {
+	local parent=""
+	[ "${CLIENT_CGROUPS:-cgroupfs}" = systemd ] || parent="\"cgroup-parent\": \"$CLIENT_CGROUP\","
 	cat >"$C/daemon.json" <<-EOF
 		{"data-root": "$C/data", "exec-root": "$C/exec", "pidfile": "$C/docker.pid",
 		 "hosts": ["unix://$C/docker.sock"], "storage-driver": "overlay2",
-		 "exec-opts": ["native.cgroupdriver=cgroupfs"], "cgroup-parent": "$CLIENT_CGROUP",
+		 "exec-opts": ["native.cgroupdriver=${CLIENT_CGROUPS:-cgroupfs}"], $parent
 		 "default-runtime": "runsm", "runtimes": {"runsm": {"path": "$C/bin/runsm"}}}
 	EOF
 	client_daemon dockerd --config-file "$C/daemon.json"

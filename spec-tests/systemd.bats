@@ -338,10 +338,14 @@ as_games() {
 	local root
 	systemd v2
 	in_box systemctl start user-manager.service
+	# a device that everybody may use
+	[ "$RUNSM_ACCEL" != kvm ] ||
+		in_box sh -c 'mknod -m 666 /run/kvm c 10 232; mount -o bind /run/kvm /dev/kvm'
 	(cd "$BUNDLE" && rm config.json && "$REAL" spec --rootless &&
 		jq '.process.terminal = false | .root.readonly = false | .process.args = ["sleep", "1000"] |
 			.linux.uidMappings[0].hostID = 5 | .linux.gidMappings[0].hostID = 60 |
-			.linux.cgroupsPath = $p' --arg p ":pre:$ID" config.json >new && mv new config.json)
+			.linux.cgroupsPath = $p | .linux.resources.pids.limit = 100' \
+			--arg p ":pre:$ID" config.json >new && mv new config.json)
 	chown -R $GAMES:60 "$BUNDLE"
 	chmod 755 "$BATS_RUN_TMPDIR" "$BATS_RUN_TMPDIR/test" "$T"
 	for root in "" "unshare -U --map-root-user"; do # as rootless Podman calls
@@ -350,6 +354,7 @@ as_games() {
 		in_box find /sys/fs/cgroup -name "$UNIT" >"$T/cg"
 		matches '/system.slice/user-manager.service/user.slice/pre-[^/]*$' "$(cat "$T/cg")"
 		[ -n "$(in_box cat "$(cat "$T/cg")/cgroup.procs")" ]
+		is 357 "$(as_games systemctl --user show --value -p TasksMax "$UNIT")"
 		as_games "$REAL" delete -f "$ID"
 		is "" "$(cg)"
 	done
