@@ -11,8 +11,8 @@
  *		joined as well.
  *	v2	one mount at /sys/fs/cgroup with all controllers
  *
- * Two drivers make it (cgroup_driver.h): cgroupfs makes the directories itself; systemd makes them for
- * a scope unit, and what it does not know of is made beside them.
+ * Two drivers make it (cgroup_driver.h): cgroupfs makes the directories itself; systemd makes them
+ * for a scope unit, and what it does not know of is made beside them.
  *
  * Life: cgroup_plan() decides on the directories and writes them to the state directory,
  * cgroup_make() makes them, cgroup_place() moves the VMM in before it runs, cgroup_remove_saved()

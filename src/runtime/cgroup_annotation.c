@@ -7,8 +7,8 @@
  *	true, 'text', "text", 5, -5, 0x1f, 1.5, ['a', 'b']
  *	TYPE VALUE, where TYPE is a keyword (uint64) or a signature (@t)
  *
- * A number without a type is an int32, one with a point a double. NAME with "Sec" at its end is a time
- * in seconds, and becomes the NAME with "USec" that systemd has on D-Bus.
+ * A number without a type is an int32, one with a point a double. NAME with "Sec" at its end is a
+ * time in seconds, and becomes the NAME with "USec" that systemd has on D-Bus.
  */
 #include "runtime/cgroup_props.h"
 
@@ -20,7 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NAME_MIN   3
+#define NAME_MIN    3
 #define STRINGS_MAX 64
 
 /* These are the container itself. */
@@ -271,7 +271,8 @@ int cgroup_props_annotations(const struct oci_pair *v, size_t n, struct arena *a
 			    strlen(CGROUP_PROPS_ANNOTATION)) != 0)
 			continue;
 		if (to->n == CGROUP_PROPS_MAX)
-			return rsm_fail(err, E2BIG, "annotations.%s: too many properties", v[i].key);
+			return rsm_fail(err, E2BIG, "annotations.%s: too many properties",
+					v[i].key);
 		ret = take_one(&v[i], arena, &to->v[to->n], err);
 		if (ret < 0)
 			return ret;

@@ -5,8 +5,8 @@
  *	moment			cgroupfs			systemd
  *	cgroup_plan()		directories			name of the unit
  *	cgroup_prepare()	make them, write limits		is systemd there?
- *	cgroup_enter()		move the VMM in			start the unit with the VMM, find its
- *								directories, write limits
+ *	cgroup_enter()		move the VMM in			start the unit with the VMM, find
+ *								its directories, write limits
  *	cgroup_rates(),		write limits			set properties, write limits
  *	cgroup_update()
  *	cgroup_remove_saved()	remove the directories		stop the unit, then the same

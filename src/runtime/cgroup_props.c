@@ -6,13 +6,13 @@
 
 #include <string.h>
 
-#define CPU_PERIOD    100000U /* µs, the kernel's own */
-#define SECOND        1000000U
-#define QUOTA_GRAIN   10000U /* µs in a second: systemd counts percents */
-#define SINCE_CPUSET  244
-#define SINCE_PERIOD  242
-#define SINCE_IDLE    252
-#define CPU_IDLE      0 /* CPUWeight=idle */
+#define CPU_PERIOD   100000U /* µs, the kernel's own */
+#define SECOND       1000000U
+#define QUOTA_GRAIN  10000U /* µs in a second: systemd counts percents */
+#define SINCE_CPUSET 244
+#define SINCE_PERIOD 242
+#define SINCE_IDLE   252
+#define CPU_IDLE     0 /* CPUWeight=idle */
 
 static struct cgroup_prop *add(struct cgroup_props *to, const char *name,
 			       enum cgroup_prop_kind kind, uint64_t value)
@@ -51,8 +51,8 @@ static void add_set(struct cgroup_props *to, const char *name, const struct oci_
 static const struct {
 	const char *file, *property;
 } unified[] = {
-	{"cpu.weight", "CPUWeight"},      {"memory.high", "MemoryHigh"},
-	{"memory.low", "MemoryLow"},      {"memory.min", "MemoryMin"},
+	{"cpu.weight", "CPUWeight"},          {"memory.high", "MemoryHigh"},
+	{"memory.low", "MemoryLow"},          {"memory.min", "MemoryMin"},
 	{"memory.swap.max", "MemorySwapMax"},
 };
 

@@ -23,8 +23,8 @@ int cgroup_scope_plan(struct cgroup *cg, const struct cgroup_where *where, struc
 	cg->unit_user = rsm_rootless();
 	if (cg->unit_user && !cg->v2)
 		return rsm_fail(err, EOPNOTSUPP,
-				OPTION " without root's rights needs a host of cgroup version 2: leave "
-				"the option out");
+				OPTION " without root's rights needs a host of cgroup version 2: "
+				       "leave the option out");
 	ret = cgroup_unit_of(where, cg->unit_user, &unit, err);
 	if (ret < 0)
 		return ret;
@@ -83,8 +83,8 @@ static int find_dirs(struct cgroup *cg, pid_t vmm, struct rsm_error *err)
 	last = strrchr(path, '/');
 	if (!last || strcmp(last + 1, cg->unit) != 0)
 		return rsm_fail(err, EXDEV,
-				OPTION ": systemd started the unit '%s', but the VMM is in the cgroup "
-				"'%s': this systemd is not that of this host",
+				OPTION ": systemd started the unit '%s', but the VMM is in the "
+				       "cgroup '%s': this systemd is not that of this host",
 				cg->unit, path);
 	where.cgroups_path = path;
 	ret = cgroup_here(&where, &found, err);

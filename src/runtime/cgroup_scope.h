@@ -2,9 +2,10 @@
 /*
  * systemd's driver: what cgroup_driver.h does when the cgroup has a unit.
  *
- * The unit's name is in the state directory before the unit is, with its description, which names the
- * container and its state directory: whoever deletes it later stops the unit of that name only if it
- * has that description. A unit of the same name of somebody else's is left alone, with its cgroup.
+ * The unit's name is in the state directory before the unit is, with its description, which names
+ * the container and its state directory: whoever deletes it later stops the unit of that name only
+ * if it has that description. A unit of the same name of somebody else's is left alone, with its
+ * cgroup.
  *
  * systemd says nothing about where a unit's cgroup is that holds for a caller in another cgroup
  * namespace; /proc/PID/cgroup of the first process in it does, and so it is looked for there.

@@ -66,7 +66,8 @@ static int take_slice(const char *path, size_t len, bool user, char *to, struct 
 		      : rsm_format(to, CGROUP_UNIT_MAX, "%s", none);
 
 	if (ret < 0)
-		return rsm_fail(err, ENAMETOOLONG, FIELD "the slice's name is too long for systemd");
+		return rsm_fail(err, ENAMETOOLONG,
+				FIELD "the slice's name is too long for systemd");
 	if (strcmp(to, "-") == 0)
 		(void)strcpy(to, ROOT_SLICE);
 	if (!is_slice(to))
@@ -86,8 +87,8 @@ static int take_name(const char *prefix, size_t len, const char *name, char *to,
 		return rsm_fail(err, EINVAL, FIELD "the name behind the second colon is empty");
 	if (ends_with(name, SLICE_SUFFIX))
 		return rsm_fail(err, EOPNOTSUPP,
-				FIELD "'%s': a container is a scope, and processes have no place in a "
-				"slice: give the slice before the first colon",
+				FIELD "'%s': a container is a scope, and processes have no place in "
+				      "a slice: give the slice before the first colon",
 				name);
 	ret = rsm_format(to, CGROUP_UNIT_MAX, "%.*s%s%s.scope", (int)len, prefix, len ? "-" : "",
 			 name);
@@ -96,8 +97,8 @@ static int take_name(const char *prefix, size_t len, const char *name, char *to,
 	for (const char *at = to; *at; at++)
 		if (!is_unit_char(*at))
 			return rsm_fail(err, EINVAL,
-					FIELD "'%s' is no name for a unit: it has letters, digits and "
-					":-_.\\ only",
+					FIELD "'%s' is no name for a unit: it has letters, digits "
+					      "and :-_.\\ only",
 					to);
 	return 0;
 }
@@ -114,8 +115,8 @@ static int default_unit(const struct cgroup_where *where, bool user, struct cgro
 		r = rsm_format(ret->name, sizeof(ret->name), "runsm-%s%s.scope", id, root);
 	if (r < 0)
 		return rsm_fail(err, ENAMETOOLONG,
-				"the container's id is too long for the name of systemd's unit: give "
-				"one in linux.cgroupsPath");
+				"the container's id is too long for the name of systemd's unit: "
+				"give one in linux.cgroupsPath");
 	return take_slice("", 0, user, ret->slice, err);
 }
 
@@ -131,7 +132,8 @@ int cgroup_unit_of(const struct cgroup_where *where, bool user, struct cgroup_un
 	name = prefix ? strchr(prefix + 1, ':') : NULL;
 	if (!name || strchr(name + 1, ':'))
 		return rsm_fail(err, EINVAL,
-				FIELD "with --systemd-cgroup expected 'slice:prefix:name', found '%s'",
+				FIELD "with --systemd-cgroup expected 'slice:prefix:name', "
+				      "found '%s'",
 				path);
 	r = take_slice(path, (size_t)(prefix - path), user, ret->slice, err);
 	prefix++;

@@ -4,8 +4,8 @@
  * scope PREFIX-NAME.scope in SLICE. As runc has it:
  *
  *	SLICE	empty: system.slice, for a caller without root's rights user.slice, which the user's
- *		own manager has below its cgroup. "a-b.slice" is below "a.slice", "-" or "-.slice" is
- *		the root.
+ *		own manager has below its cgroup. "a-b.slice" is below "a.slice", "-" or "-.slice"
+ *		is the root.
  *	PREFIX	empty: the scope is NAME.scope
  *	none	(no path, or an empty one) :runsm:ID
  */

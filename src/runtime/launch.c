@@ -4,8 +4,8 @@
  *
  *	read and check config.json, settings, guest image	nothing to undo
  *	make the state directory, locked			undo: remove it
- *	plan the cgroup, then make it, with its limits (systemd: once the VMM is there to be in it)
- *								undo: remove it
+ *	plan the cgroup, then make it, with its limits		undo: remove it
+ *	(systemd: once the VMM is there to be in it)
  *	spawn runsm-vmm, inside the cgroup, with VmConfig in a memfd
  *								undo: kill and reap it, poststop hooks
  *	write state.json ("creating"), so that a kill -9 of this process leaves a container that

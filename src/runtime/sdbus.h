@@ -14,11 +14,11 @@
 
 #define SDBUS_FUNCTIONS(f)                                                                         \
 	f(sd_bus_new) f(sd_bus_set_address) f(sd_bus_start) f(sd_bus_open_system)                  \
-	f(sd_bus_open_user) f(sd_bus_close_unref) f(sd_bus_is_bus_client) f(sd_bus_call)           \
-	f(sd_bus_match_signal) f(sd_bus_process) f(sd_bus_wait) f(sd_bus_get_property_string)      \
-	f(sd_bus_message_new_method_call) f(sd_bus_message_append)                                 \
-	f(sd_bus_message_append_array) f(sd_bus_message_append_strv)                               \
-	f(sd_bus_message_open_container)                            \
+	f(sd_bus_open_user) f(sd_bus_close_unref) f(sd_bus_is_bus_client)                          \
+	f(sd_bus_is_ready) f(sd_bus_call) f(sd_bus_match_signal) f(sd_bus_process)                 \
+	f(sd_bus_wait) f(sd_bus_get_property_string) f(sd_bus_message_new_method_call)             \
+	f(sd_bus_message_append) f(sd_bus_message_append_array)                                    \
+	f(sd_bus_message_append_strv) f(sd_bus_message_open_container)                             \
 	f(sd_bus_message_close_container) f(sd_bus_message_read) f(sd_bus_message_unref)           \
 	f(sd_bus_error_free) f(sd_bus_error_has_name)
 

@@ -3,9 +3,9 @@
  * systemd's manager over D-Bus: a scope unit for the container, its properties, its end
  * (org.freedesktop.systemd1(5)).
  *
- * The manager is that of the system, or for a caller without root's rights the user's own. It listens
- * on a private socket, which is tried first, as systemctl does: that needs no message bus, and no
- * process in between. Else the system's or the user's bus leads to it.
+ * The manager is that of the system, or for a caller without root's rights the user's own. It
+ * listens on a private socket, which is tried first, as systemctl does: that needs no message bus,
+ * and no process in between. Else the system's or the user's bus leads to it.
  *
  * Starting and stopping are jobs: the manager answers with a job's name, and says at its end how it
  * went. Every wait has an end (SYSTEMD_TIMEOUT_S).

@@ -13,7 +13,43 @@
 #define SYSTEM_PRIVATE "/run/systemd/private"
 #define USER_PRIVATE   "/systemd/private" /* in XDG_RUNTIME_DIR */
 
+/* ---- waiting */
+
+static uint64_t now_us(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * SECOND + (uint64_t)t.tv_nsec / 1000;
+}
+
+/* Work off what comes until @done says so, which may fail. Return: 0, -ETIMEDOUT, other errors */
+static int wait_until(struct systemd *s, int (*done)(struct systemd *s))
+{
+	uint64_t end = now_us() + SYSTEMD_TIMEOUT_S * SECOND;
+	int ret;
+
+	while ((ret = done(s)) == 0) {
+		uint64_t now = now_us();
+
+		if (now >= end)
+			return -ETIMEDOUT;
+		ret = s->lib.sd_bus_process(s->bus, NULL);
+		if (ret == 0)
+			ret = s->lib.sd_bus_wait(s->bus, end - now);
+		if (ret < 0 && ret != -EINTR)
+			return ret;
+	}
+	return ret < 0 ? ret : 0;
+}
+
 /* ---- connecting */
+
+/* Authenticated, and known to the bus, if it is one; sd-bus itself would wait 90 s for either. */
+static int is_ready(struct systemd *s)
+{
+	return s->lib.sd_bus_is_ready(s->bus);
+}
 
 /* The manager itself, without a bus. */
 static int connect_private(struct systemd *s, bool user)
@@ -32,6 +68,8 @@ static int connect_private(struct systemd *s, bool user)
 		ret = s->lib.sd_bus_set_address(s->bus, address);
 	if (ret >= 0)
 		ret = s->lib.sd_bus_start(s->bus);
+	if (ret >= 0)
+		ret = wait_until(s, is_ready);
 	if (ret < 0)
 		s->bus = s->bus ? s->lib.sd_bus_close_unref(s->bus) : NULL;
 	return ret;
@@ -48,12 +86,18 @@ int systemd_open(bool user, struct systemd **ret, struct rsm_error *err)
 	if (r < 0)
 		return r;
 	r = connect_private(s, user);
-	if (r < 0) {
+	if (r < 0 && r != -ETIMEDOUT) {
 		rsm_log_debug("systemd's private socket: %s", strerror(-r));
 		r = user ? s->lib.sd_bus_open_user(&s->bus) : s->lib.sd_bus_open_system(&s->bus);
+		if (r >= 0)
+			r = wait_until(s, is_ready);
 	}
 	if (r == -ENOMEDIUM)
-		return rsm_fail(err, ENOMEDIUM, "cannot find the user's systemd: set XDG_RUNTIME_DIR");
+		return rsm_fail(err, ENOMEDIUM,
+				"cannot find the user's systemd: set XDG_RUNTIME_DIR");
+	if (r == -ETIMEDOUT)
+		return rsm_fail(err, ETIMEDOUT, "systemd did not answer in %d s",
+				SYSTEMD_TIMEOUT_S);
 	if (r < 0)
 		return rsm_fail_errno(err, r, "cannot connect to %s",
 				      user ? "the user's systemd" : "systemd");
@@ -108,8 +152,8 @@ static int job_removed(sd_bus_message *m, void *cookie, sd_bus_error *error)
 	struct systemd *s = cookie;
 	uint32_t id;
 
-	if (s->lib.sd_bus_message_read(m, "uoss", &id, &path, &unit, &result) >= 0 &&
-	    s->job.path && strcmp(path, s->job.path) == 0)
+	if (s->lib.sd_bus_message_read(m, "uoss", &id, &path, &unit, &result) >= 0 && s->job.path &&
+	    strcmp(path, s->job.path) == 0)
 		(void)rsm_format(s->job.result, sizeof(s->job.result), "%s", result);
 	return 0;
 }
@@ -129,38 +173,23 @@ int systemd_watch_jobs(struct systemd *s, struct rsm_error *err)
 	return 0;
 }
 
-static uint64_t now_us(void)
+static int has_result(struct systemd *s)
 {
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * SECOND + (uint64_t)t.tv_nsec / 1000;
+	return s->job.result[0] != '\0';
 }
 
 int systemd_wait_job(struct systemd *s, sd_bus_message *reply, const char *unit,
 		     struct rsm_error *err)
 {
-	uint64_t end = now_us() + SYSTEMD_TIMEOUT_S * SECOND, now;
 	int ret = s->lib.sd_bus_message_read(reply, "o", &s->job.path);
 
 	s->job.result[0] = '\0';
-	while (ret >= 0 && !s->job.result[0]) {
-		ret = s->lib.sd_bus_process(s->bus, NULL);
-		if (ret != 0)
-			continue;
-		now = now_us();
-		if (now >= end) {
-			ret = -ETIMEDOUT;
-			break;
-		}
-		ret = s->lib.sd_bus_wait(s->bus, end - now);
-		if (ret == -EINTR)
-			ret = 0;
-	}
+	if (ret >= 0)
+		ret = wait_until(s, has_result);
 	s->job.path = NULL; /* of the reply, which its owner frees */
 	if (ret == -ETIMEDOUT)
-		return rsm_fail(err, ETIMEDOUT, "systemd was not done with the unit '%s' in %d s", unit,
-				SYSTEMD_TIMEOUT_S);
+		return rsm_fail(err, ETIMEDOUT, "systemd was not done with the unit '%s' in %d s",
+				unit, SYSTEMD_TIMEOUT_S);
 	if (ret < 0)
 		return rsm_fail_errno(err, ret, "wait for systemd's unit '%s'", unit);
 	if (strcmp(s->job.result, "done") != 0)

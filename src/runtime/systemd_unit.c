@@ -163,10 +163,11 @@ int systemd_start_scope(struct systemd *s, const struct systemd_scope *scope, st
 	if (ret == -EEXIST && call_unit(s, "ResetFailedUnit", scope->name, NULL, NULL, NULL) == 0)
 		ret = start_once(s, scope, &why);
 	if (ret == -EEXIST)
-		return rsm_fail(err, EEXIST,
-				"systemd has a unit '%s' already: stop it, or choose another name in "
-				"linux.cgroupsPath",
-				scope->name);
+		return rsm_fail(
+			err, EEXIST,
+			"systemd has a unit '%s' already: stop it, or choose another name in "
+			"linux.cgroupsPath",
+			scope->name);
 	if (ret < 0 && err)
 		*err = why;
 	return ret;

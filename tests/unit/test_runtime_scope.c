@@ -194,7 +194,7 @@ static void nothing_given_sets_nothing(void **state)
 static void unified_files_become_properties_where_there_is_one(void **state)
 {
 	struct oci_pair pairs[] = {
-		{"memory.high", "1000000"}, {"memory.low", "max"},      {"memory.min", "12k"},
+		{"memory.high", "1000000"}, {"memory.low", "max"},     {"memory.min", "12k"},
 		{"cpu.weight", "7"},        {"memory.oom.group", "1"}, {"memory.high", "2000000"},
 	};
 	struct oci_linux l = {.resources = {.unified = pairs, .n_unified = 6}};
@@ -226,9 +226,9 @@ static void quota_is_a_share_of_a_second_in_whole_percents_upwards(void **state)
 		int64_t quota;
 		uint64_t period, share;
 	} rows[] = {
-		{50000, 100000, 500000},     {150000, 100000, 1500000}, {33333, 100000, 340000},
-		{1000, 0, 10000},            {1, 1000000, 10000},       {100, 100000, 10000},
-		{-1, 100000, UINT64_MAX},    {0, 50000, UINT64_MAX},    {INT64_MAX, 1000, UINT64_MAX},
+		{50000, 100000, 500000},  {150000, 100000, 1500000}, {33333, 100000, 340000},
+		{1000, 0, 10000},         {1, 1000000, 10000},       {100, 100000, 10000},
+		{-1, 100000, UINT64_MAX}, {0, 50000, UINT64_MAX},    {INT64_MAX, 1000, UINT64_MAX},
 		{200000, 50000, 4000000},
 	};
 
@@ -247,8 +247,8 @@ static void quota_is_a_share_of_a_second_in_whole_percents_upwards(void **state)
 
 #define NAMED "org.systemd.property."
 
-static int annotate(const char *key, const char *value, struct arena *arena, struct cgroup_prop *ret,
-		    struct rsm_error *err)
+static int annotate(const char *key, const char *value, struct arena *arena,
+		    struct cgroup_prop *ret, struct rsm_error *err)
 {
 	const struct oci_pair pairs[] = {{"other.key", "?"}, {key, value}};
 	struct cgroup_props p = {.n = 0};
