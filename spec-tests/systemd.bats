@@ -222,6 +222,16 @@ in_unit() {
 }
 
 # bats test_tags=once
+@test "systemd: one that does not answer fails create, not for ever" {
+	systemd v2
+	kill -STOP "$(cat "$BOX/pid")"
+	fails 1 '--systemd-cgroup: systemd did not answer in 30 s' create --bundle "$BUNDLE" "$ID"
+	kill -CONT "$(cat "$BOX/pid")"
+	fails 1 'does not exist' state "$ID"
+	nothing_of "$UNIT"
+}
+
+# bats test_tags=once
 @test "systemd: features says whether there is a driver, create why there is none" {
 	local lib
 	systemd v2

@@ -3,8 +3,8 @@
  * The cgroup through a container's life, whichever driver makes it.
  *
  *	moment			cgroupfs			systemd
- *	cgroup_plan()		directories			name of the unit
- *	cgroup_prepare()	make them, write limits		is systemd there?
+ *	cgroup_plan()		directories			name of the unit; is systemd there?
+ *	cgroup_prepare()	make them, write limits		check the properties
  *	cgroup_enter()		move the VMM in			start the unit with the VMM, find
  *								its directories, write limits
  *	cgroup_rates(),		write limits			set properties, write limits

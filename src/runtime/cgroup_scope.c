@@ -15,6 +15,15 @@
 #define OPTION        "--systemd-cgroup"
 #define PROC_FILE_MAX (1U << 20)
 
+static int scope_connect(struct cgroup *cg, struct rsm_error *err)
+{
+	if (cg->systemd || systemd_open(cg->unit_user, &cg->systemd, err) == 0)
+		return 0;
+	(void)rsm_error_prefix(err, OPTION);
+	return rsm_error_advise(err, "without the option the driver is cgroupfs (Docker: "
+				     "native.cgroupdriver, Podman: --cgroup-manager)");
+}
+
 int cgroup_scope_plan(struct cgroup *cg, const struct cgroup_where *where, struct rsm_error *err)
 {
 	struct cgroup_unit unit;
@@ -34,16 +43,7 @@ int cgroup_scope_plan(struct cgroup *cg, const struct cgroup_where *where, struc
 		cg->unit_text = NULL;
 	if (!cg->unit || !cg->unit_slice || !cg->unit_text)
 		return rsm_fail(err, ENOMEM, "out of memory");
-	return 0;
-}
-
-static int scope_connect(struct cgroup *cg, struct rsm_error *err)
-{
-	if (cg->systemd || systemd_open(cg->unit_user, &cg->systemd, err) == 0)
-		return 0;
-	(void)rsm_error_prefix(err, OPTION);
-	return rsm_error_advise(err, "without the option the driver is cgroupfs (Docker: "
-				     "native.cgroupdriver, Podman: --cgroup-manager)");
+	return scope_connect(cg, err);
 }
 
 /* ---- starting */
@@ -109,9 +109,8 @@ int cgroup_scope_prepare(struct cgroup *cg, const struct cgroup_use *use, struct
 {
 	_cleanup_(arena_free) struct arena arena = {0};
 	struct cgroup_props props = {.n = 0};
-	int ret = all_props(cg, use, &arena, &props, err);
 
-	return ret < 0 ? ret : scope_connect(cg, err);
+	return all_props(cg, use, &arena, &props, err);
 }
 
 int cgroup_scope_start(struct cgroup *cg, const struct cgroup_use *use, pid_t vmm,

@@ -16,10 +16,10 @@
 #include "runtime/cgroup_driver.h"
 #include "runtime/cgroup_unit.h"
 
-/* Give the cgroup its unit; nothing is started. */
+/* Give the cgroup its unit, and find systemd; nothing is started. */
 int cgroup_scope_plan(struct cgroup *cg, const struct cgroup_where *where, struct rsm_error *err);
 
-/* Is there a systemd, and are the annotations for it right? */
+/* Are the annotations for it right? */
 int cgroup_scope_prepare(struct cgroup *cg, const struct cgroup_use *use, struct rsm_error *err);
 
 /* Start it with the VMM in it; the cgroup's directories are known then, and saved. */
