@@ -39,8 +39,9 @@ struct dax_window;
 enum fsrv_cache {
 	FSRV_CACHE_NEVER,  /* no caching: others write there as well */
 	FSRV_CACHE_AUTO,   /* 1 s */
-	FSRV_CACHE_MOSTLY, /* 1 s, negative entries too, and contents until mtime or size change: the
-			      guest is the only writer but for a file copied in now and then */
+	FSRV_CACHE_MOSTLY, /* 1 s, negative entries too, and contents until mtime or size change, or
+			      ctime at an open: the guest is the only writer but for a file copied in
+			      now and then */
 	FSRV_CACHE_ALWAYS, /* the guest is the only writer: 24 h, negative entries too */
 };
 

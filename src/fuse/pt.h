@@ -49,6 +49,7 @@ struct pt_plock;
  * @by_name:	requests served by name so far; from the second on an fd is opened
  * @root:	top of an export: never forgotten, its fd never given up
  * @used:	since the clock hand last came by
+ * @changed:	host's ctime, ns, when the guest last opened, wrote or changed it; 0: never
  */
 struct pt_inode {
 	struct pt_mount *mnt;
@@ -65,6 +66,7 @@ struct pt_inode {
 	_Atomic int fd;
 	_Atomic uint8_t by_name;
 	bool root, used;
+	_Atomic uint64_t changed;
 	struct pt_handle *handles;
 	struct pt_plock *plocks;
 };
@@ -295,6 +297,10 @@ mode_t pt_mode(uint32_t mode, uint32_t mask);
 int pt_open_flags(const struct pt *pt, uint32_t flags); /* pt_open.c */
 int pt_open_inode(struct pt *pt, struct pt_inode *inode, int flags);
 int pt_kill_suidgid(int fd);
+/* Has nobody but the guest touched the inode, whose fd is @fd, since it last knew its contents? */
+bool pt_contents_are_known(const struct pt_inode *inode, int fd);
+/* The guest knows what is in it: whatever changed was its own doing. */
+void pt_contents_known(struct pt_inode *inode, int fd);
 int pt_open(struct fsrv_fs *fs, uint64_t nodeid, const struct fuse_open_in *in,
 	    struct fuse_open_out *out);
 int pt_create(struct fsrv_fs *fs, const struct fuse_in_header *who, const char *name,

@@ -195,9 +195,11 @@ static int change(struct pt *pt, struct pt_inode *i, const struct fuse_setattr_i
 	const uint32_t times = FATTR_ATIME | FATTR_MTIME | FATTR_ATIME_NOW | FATTR_MTIME_NOW;
 	struct pt_at at;
 	int r = pt_at(pt, i, 0, &at);
+	bool known;
 
 	if (r < 0)
 		return r;
+	known = pt_contents_are_known(i, at.fd);
 	if (in->valid & (FATTR_UID | FATTR_GID))
 		r = set_owner(&at, in);
 	if (r == 0 && (in->valid & FATTR_MODE))
@@ -208,6 +210,8 @@ static int change(struct pt *pt, struct pt_inode *i, const struct fuse_setattr_i
 		r = set_times(&at, in);
 	if (r == 0 && statx(at.fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, st) < 0)
 		r = -errno;
+	if (known)
+		pt_contents_known(i, at.fd);
 	pt_at_done(pt, &at);
 	return r;
 }

@@ -26,6 +26,7 @@ int pt_flush(struct fsrv_fs *fs, uint64_t nodeid, const struct fuse_flush_in *in
 		fd = fcntl(h->fd, F_DUPFD_CLOEXEC, 3);
 		if (fd >= 0 && close(fd) < 0)
 			r = -errno;
+		pt_contents_known(h->inode, h->fd);
 	}
 	pt_handle_put(pt, h);
 	return r;

@@ -83,11 +83,53 @@ int pt_kill_suidgid(int fd)
 	return 0;
 }
 
-static uint32_t fopen_flags(const struct pt_inode *i)
+static uint64_t changed_at(int fd)
 {
-	/* with AUTO, what the guest cached is dropped at each open; with NEVER attributes are asked
-	 * for at each read as well, and a new mtime drops it, as it does with MOSTLY after 1 s */
-	return i->mnt->cache >= FSRV_CACHE_MOSTLY ? FOPEN_KEEP_CACHE : 0;
+	struct stat st;
+
+	return fstat(fd, &st) < 0
+		       ? 0
+		       : (uint64_t)st.st_ctim.tv_sec * 1000000000ULL + (uint64_t)st.st_ctim.tv_nsec;
+}
+
+bool pt_contents_are_known(const struct pt_inode *i, int fd)
+{
+	return i->mnt->cache == FSRV_CACHE_MOSTLY && changed_at(fd) == atomic_load(&i->changed);
+}
+
+void pt_contents_known(struct pt_inode *i, int fd)
+{
+	if (i->mnt->cache == FSRV_CACHE_MOSTLY)
+		atomic_store(&i->changed, changed_at(fd));
+}
+
+/* Has the guest written through a handle, and not been asked to FLUSH since? */
+static bool being_written(struct pt *pt, const struct pt_inode *i)
+{
+	const struct pt_handle *h;
+
+	pt_lock(pt);
+	for (h = i->handles; h && !atomic_load_explicit(&h->wrote, memory_order_relaxed);)
+		h = h->next;
+	pt_unlock(pt);
+	return h != NULL;
+}
+
+/*
+ * With AUTO, what the guest cached is dropped at each open; with NEVER attributes are asked for at
+ * each read as well, and a new mtime drops it, as it does with MOSTLY after 1 s. But what is copied
+ * in may have the time and size, and a new file the inode number, of what it replaces: the guest
+ * keeps what it cached if nobody but itself has touched the inode since.
+ */
+static uint32_t fopen_flags(struct pt *pt, struct pt_inode *i, int fd)
+{
+	bool known;
+
+	if (i->mnt->cache != FSRV_CACHE_MOSTLY)
+		return i->mnt->cache > FSRV_CACHE_MOSTLY ? FOPEN_KEEP_CACHE : 0;
+	known = pt_contents_are_known(i, fd) || being_written(pt, i);
+	pt_contents_known(i, fd);
+	return known ? FOPEN_KEEP_CACHE : 0;
 }
 
 static int do_open(struct pt *pt, struct pt_inode *i, const struct fuse_open_in *in,
@@ -112,7 +154,7 @@ static int do_open(struct pt *pt, struct pt_inode *i, const struct fuse_open_in 
 		if (r < 0)
 			return r;
 	}
-	out->open_flags = fopen_flags(i);
+	out->open_flags = fopen_flags(pt, i, fd);
 	r = pt_handle_new(pt, i, fd, false, &out->fh);
 	if (r == 0)
 		fd = -1;
@@ -174,7 +216,7 @@ static int made_file(struct pt *pt, struct pt_inode *dir, int dirfd, int fd, con
 	r = pt_enter(pt, dir, name, &st, path, entry, &i);
 	if (r < 0)
 		return r;
-	out->open_flags = fopen_flags(i);
+	out->open_flags = fopen_flags(pt, i, fd);
 	r = pt_handle_new(pt, i, fd, false, &out->fh);
 	pt_put(pt, i);
 	if (r < 0)

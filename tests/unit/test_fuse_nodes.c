@@ -29,6 +29,49 @@ static void node_is_found_after_renames_of_it_and_of_its_parents(void **state)
 	assert_int_equal(faccessat(t->dir, "D/F", F_OK, 0), 0);
 }
 
+/* Open @node. Return: does the guest keep what it has cached of it? */
+static bool keeps(struct fuse_client *c, uint64_t node, uint64_t *fh)
+{
+	assert_int_equal(fc_open(c, node, O_RDWR, fh), 0);
+	return fc_body(c, struct fuse_open_out)->open_flags & FOPEN_KEEP_CACHE;
+}
+
+/* As when somebody copies a file in, with the time of another: cp -a, tar. */
+static void contents_are_kept_until_others_touch_the_file(void **state)
+{
+	struct timespec old[2] = {{.tv_sec = 1}, {.tv_sec = 1}};
+	struct tree *t = *state;
+	struct fsrv_export e = {.fd = t->dir, .cache = FSRV_CACHE_MOSTLY};
+	struct fuse_setattr_in set = {.valid = FATTR_MODE, .mode = 0600};
+	struct fuse_flush_in in = {0};
+	struct fuse_client *c = &t->c;
+	uint64_t node, fh, other;
+
+	serve(t, &e, 1, NULL);
+	put_file(t->dir, "f", "one");
+	assert_int_equal(utimensat(t->dir, "f", old, 0), 0);
+	assert_int_equal(fc_lookup(c, 1, "f", &node), 0);
+	assert_false(keeps(c, node, &fh)); /* who knows what it was before */
+	assert_true(keeps(c, node, &fh));
+	/* its own changes, and its own writing */
+	usleep(20000);
+	assert_int_equal(fc_call(c, FUSE_SETATTR, node, FC_V(set)), 0);
+	assert_true(keeps(c, node, &fh));
+	assert_int_equal(fc_write(c, node, fh, 0, "any"), 0);
+	assert_true(keeps(c, node, &other));
+	assert_int_equal(fc_write(c, node, fh, 0, "two"), 0);
+	in.fh = fh;
+	assert_int_equal(fc_call(c, FUSE_FLUSH, node, FC_V(in)), 0);
+	assert_true(keeps(c, node, &fh));
+	/* the clock of file times is a coarse one */
+	usleep(20000);
+	put_file(t->dir, "f", "six");
+	assert_int_equal(utimensat(t->dir, "f", old, 0), 0);
+	assert_int_equal(fc_call(c, FUSE_SETATTR, node, FC_V(set)), 0);
+	assert_false(keeps(c, node, &fh));
+	assert_true(keeps(c, node, &fh));
+}
+
 static void exchanged_names_are_found_under_their_new_ones(void **state)
 {
 	const struct fuse_rename2_in in = {.newdir = 1, .flags = 2};
@@ -181,6 +224,7 @@ static void everything_is_closed_when_forgotten(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST_EMPTY(contents_are_kept_until_others_touch_the_file),
 		TEST_BOTH(node_is_found_after_renames_of_it_and_of_its_parents),
 		TEST_BOTH(exchanged_names_are_found_under_their_new_ones),
 		TEST_BOTH(unlinked_and_replaced_files_stay_reachable_by_their_nodes),
