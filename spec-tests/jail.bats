@@ -143,7 +143,7 @@ host_mounts() { awk '{ print $1 }' /proc/self/mountinfo; }
 	local pid fd id
 	pid=$(vmm)
 	is proc "$(ls "/proc/$pid/root/")"
-	is 2 "$(wc -l <"/proc/$pid/mountinfo")" "mounts"
+	is 0 "$(wc -l <"/proc/$pid/mountinfo")" "mounts below its root that have a name"
 	for fd in /proc/"$pid"/fd/*; do
 		[ -d "$fd" ] || continue
 		id=$(awk '$1 == "mnt_id:" { print $2 }' "/proc/$pid/fdinfo/${fd##*/}")
@@ -152,6 +152,79 @@ host_mounts() { awk '{ print $1 }' /proc/self/mountinfo; }
 	# what is exported is all there, with the mounts below it
 	in_ctr sh -c 'echo a >/mnt/x && echo b >/mnt/below/x && ls -i /mnt/below && ln -s x /tmp/l && ln /tmp/l /tmp/m'
 	is b "$(cat "$T/vol/below/x")"
+}
+
+joined() { python3 "$SPEC_DIR/joined.py" "$(vmm)" "$@"; }
+
+@test "those who join the mount namespace of runsm-vmm find the container's files, and no others" {
+	mkdir -p "$T/vol" "$T/ro"
+	echo file >"$T/one"
+	echo read only >"$T/ro/f"
+	ln -s /etc "$BUNDLE/rootfs/esc"
+	ln -s ../../../../../.. "$BUNDLE/rootfs/up"
+	cfg '.mounts += [
+		{"destination": "/mnt/new/vol", "type": "bind", "source": ($t + "/vol"), "options": ["rbind"]},
+		{"destination": "/ro", "type": "bind", "source": ($t + "/ro"), "options": ["bind", "ro"]},
+		{"destination": "/esc/one", "type": "bind", "source": ($t + "/one"), "options": ["bind"]},
+		{"destination": "/up/two", "type": "bind", "source": ($t + "/one"), "options": ["bind"]},
+		{"destination": "/scratch", "type": "tmpfs", "source": "tmpfs"}]' --arg t "$T"
+	ctr_up
+	is "$(ls "$BUNDLE/rootfs")" "$(joined ls /)"
+	in_ctr sh -c 'echo guest >/mnt/new/vol/g; echo tmp >/scratch/t; echo root >/r'
+	is guest "$(joined cat /mnt/new/vol/g)"
+	is root "$(joined cat /r)"
+	is "read only" "$(joined cat /ro/f)"
+	is file "$(joined cat /etc/one)"
+	is file "$(joined cat /two)"
+	is "" "$(joined ls /scratch)"
+	is "" "$(joined ls /proc)"
+	[ ! -e /etc/one ] && [ ! -e /two ]
+	# one mount for each, and none of the host's
+	is "/
+/dev
+/etc/one
+/mnt/new/vol
+/proc
+/ro
+/scratch
+/sys
+/two" "$(joined mounts | cut -d' ' -f1 | sort)"
+	hasnt . "$(joined mounts | grep -v nosuid,nodev,noexec)"
+	joined write /mnt/new/vol/h host
+	is host "$(cat "$T/vol/h")"
+	local path
+	for path in /ro/x /scratch/x /dev/x; do
+		run joined write "$path" x
+		matches 'read-only file system' "$output"
+	done
+}
+
+@test "a read-only root is read-only for those who join runsm-vmm, too" {
+	cfg '.root.readonly = true'
+	ctr_up
+	run joined write /x x
+	matches 'read-only file system' "$output"
+	[ ! -e "$BUNDLE/rootfs/x" ]
+}
+
+@test "what cannot be shown in the mount namespace is logged, and the container runs" {
+	ln -s nowhere "$BUNDLE/rootfs/dangling"
+	cfg '.mounts += [{"destination": "/dangling", "type": "bind", "source": $s, "options": ["bind"]}]' \
+		--arg s "$T"
+	rt --log "$T/log" create --bundle "$BUNDLE" "$ID" </dev/null >/dev/null 2>&1
+	rt start "$ID"
+	in_ctr test -d /nowhere/bundle
+	matches "'/dangling' is missing" "$(cat "$T/log")"
+}
+
+@test "a mount point stays when the container has unmounted what was on it" {
+	cfg '.mounts += [{"destination": "/scratch", "type": "tmpfs", "source": "tmpfs"}] |
+		.process.capabilities[] += ["CAP_SYS_ADMIN"]'
+	ctr_up
+	in_ctr umount /scratch
+	rtx 1 exec "$ID" rmdir /scratch
+	matches 'resource busy' "$stderr"
+	in_ctr sh -c 'echo a >/scratch/a; mkdir /d && rmdir /d'
 }
 
 @test "runsm-vmm is under a seccomp filter, in all its threads" {

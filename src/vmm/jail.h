@@ -6,6 +6,7 @@
  *
  *	jail_caps.c	no_new_privs, core dumps, capabilities
  *	jail_root.c	mount namespace
+ *	jail_view.c	what those see in it who join it
  *	jail_seccomp.c	system calls that no thread makes
  *	jail_threads.c	system calls that a kind of thread makes
  *
@@ -18,7 +19,10 @@
 #include "base/error.h"
 
 #include <linux/capability.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /*
  * What the FUSE server needs to act for any user of the guest on files of any owner:
@@ -64,15 +68,44 @@ void jail_self(void);
 int jail_keep_caps(uint64_t keep);
 
 /**
- * jail_root() - Be in a mount namespace with nothing in it but /proc/self/fd
+ * struct jail_mount - Something that the namespace shows
+ * @destination: where; resolved inside the view
+ * @tree:	detached mount, stays the caller's to close; unused for a @cover
+ * @is_file:	@tree is no directory
+ * @cover:	nothing is to be found here, and nothing to be written: an empty, read-only tmpfs
+ */
+struct jail_mount {
+	const char *destination;
+	int tree;
+	bool is_file, cover;
+};
+
+/**
+ * struct jail_view - What the namespace shows to those that join it
+ * @root:	detached mount that becomes the namespace's root; -1: there is nothing in it
+ * @mounts:	on top of it, in this order
+ * @uid, @gid:	who owns mount points that have to be made
+ */
+struct jail_view {
+	int root;
+	const struct jail_mount *mounts;
+	size_t n;
+	uid_t uid;
+	gid_t gid;
+};
+
+/**
+ * jail_root() - Have a root with nothing in it but /proc/self/fd, in a namespace with @view
+ * @view:	NULL: nothing
  *
- * Fds of directories that were opened before still lead where they did, and up from there: the
- * caller has closed them, but for detached mounts. There are no other threads yet.
+ * From the one no path leads to the other. Fds of directories that were opened before still lead
+ * where they did, and up from there: the caller closes them, but for detached mounts; those of @view
+ * after this. There are no other threads yet.
  *
  * Return: 0; 1, with nothing changed, if we may not make mount namespaces; or -errno, when the
  * caller must not go on
  */
-int jail_root(struct rsm_error *err);
+int jail_root(const struct jail_view *view, struct rsm_error *err);
 
 /* Sanitizers look into their own process with the very calls that are forbidden. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)

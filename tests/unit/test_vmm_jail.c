@@ -5,6 +5,7 @@
  */
 #include "vmm/jail.h"
 
+#include "base/cleanup.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "cmocka_all.h"
@@ -338,7 +339,7 @@ static int jailed_root(void *arg)
 	struct rsm_error err = RSM_ERROR_INIT;
 	int fd = open("/etc/passwd", O_RDONLY | O_CLOEXEC);
 
-	if (jail_root(&err) != 0) {
+	if (jail_root(NULL, &err) != 0) {
 		print_message("%s\n", err.message);
 		return 100;
 	}
@@ -362,7 +363,7 @@ static int jailed_chroot(void *arg)
 	    mount("/proc", "root/proc", NULL, MS_BIND, NULL) < 0 || chroot("root") < 0 ||
 	    chdir("/") < 0)
 		return 99;
-	if (jail_root(&err) != 0) {
+	if (jail_root(NULL, &err) != 0) {
 		print_message("%s\n", err.message);
 		return 100;
 	}
@@ -381,7 +382,7 @@ static int root_without_rights(void *arg)
 
 	if (jail_keep_caps(0) < 0)
 		return 99;
-	return jail_root(&err) == 1 && access("/etc/passwd", F_OK) == 0 ? 0 : 1;
+	return jail_root(NULL, &err) == 1 && access("/etc/passwd", F_OK) == 0 ? 0 : 1;
 }
 
 static void root_stays_without_the_right_to_change_it(void **state)
@@ -389,36 +390,239 @@ static void root_stays_without_the_right_to_change_it(void **state)
 	assert_int_equal(in_child(root_without_rights, NULL), 0);
 }
 
-/* The mounts of the namespace, as the host sees them. */
-static void no_mount_of_the_host_is_left(void **state)
+/* A child that has gone to jail with a view, and waits */
+struct jailed {
+	pid_t pid;
+	int ready;
+};
+
+typedef int (*make_view)(struct jail_view *view, struct jail_mount *mounts);
+
+static void jail_a_child(make_view make, struct jailed *j)
 {
 	struct rsm_error err = RSM_ERROR_INIT;
-	char path[64], *text, c;
-	int ready[2], lines = 0;
-	pid_t pid;
+	int ready[2];
+	char c = 0;
 
-	need_root();
-	assert_int_equal(pipe(ready), 0);
-	pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		if (jail_root(&err) == 0)
-			(void)!write(ready[1], "", 1);
+	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+	j->pid = fork();
+	assert_true(j->pid >= 0);
+	if (j->pid == 0) {
+		struct jail_mount mounts[16] = {0};
+		struct jail_view view = {.root = -1, .mounts = mounts};
+
+		rsm_log_to(-1, RSM_LOG_TEXT, false);
+		if (make && make(&view, mounts) < 0)
+			_exit(2);
+		if (jail_root(&view, &err) != 0)
+			_exit(1);
+		(void)!write(ready[1], "", 1);
 		pause();
 		_exit(1);
 	}
+	close(ready[1]);
 	assert_int_equal(read(ready[0], &c, 1), 1);
-	(void)rsm_format(path, sizeof(path), "/proc/%d/mountinfo", pid);
-	assert_int_equal(rsm_read_file_at(AT_FDCWD, path, 1 << 20, &text, NULL), 0);
+	close(ready[0]);
+}
+
+static void end_jailed(const struct jailed *j)
+{
+	kill(j->pid, SIGKILL);
+	assert_int_equal(waitpid(j->pid, NULL, 0), j->pid);
+}
+
+/* Join the mount namespace of @pid as a client does. Return: fd of our /proc/self, or -1 */
+static int join(pid_t pid)
+{
+	int self = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC), ns;
+	char path[64];
+
+	(void)rsm_format(path, sizeof(path), "/proc/%d/ns/mnt", pid);
+	ns = open(path, O_RDONLY | O_CLOEXEC);
+	return setns(ns, CLONE_NEWNS) < 0 ? -1 : self;
+}
+
+/* Mounts of the namespace of @arg, a struct jailed, as those see them who have joined it. */
+static int count_mounts(void *arg)
+{
+	int self = join(((struct jailed *)arg)->pid), lines = 0;
+	char *text;
+
+	if (self < 0 || rsm_read_file_at(self, "mountinfo", 1 << 20, &text, NULL) < 0)
+		return 254;
 	for (char *at = text; (at = strchr(at, '\n')); at++)
 		lines++;
-	assert_int_equal(lines, 2); /* the root, /proc/self/fd */
-	assert_non_null(strstr(text, " / / ro,nosuid,nodev,noexec"));
-	free(text);
-	kill(pid, SIGKILL);
-	assert_int_equal(waitpid(pid, NULL, 0), pid);
-	close(ready[0]);
-	close(ready[1]);
+	if (!strstr(text, " / / ro,nosuid,nodev,noexec"))
+		return 253;
+	return lines;
+}
+
+static void no_mount_of_the_host_is_left(void **state)
+{
+	struct jailed j;
+
+	need_root();
+	jail_a_child(NULL, &j);
+	assert_int_equal(in_child(count_mounts, &j), 1);
+	end_jailed(&j);
+}
+
+/* A directory is no mount. */
+static int view_of_nothing(struct jail_view *view, struct jail_mount *mounts)
+{
+	view->root = open("/tmp", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return 0;
+}
+
+static void a_view_that_cannot_be_had_leaves_the_namespace_empty(void **state)
+{
+	struct jailed j;
+
+	need_root();
+	jail_a_child(view_of_nothing, &j);
+	assert_int_equal(in_child(count_mounts, &j), 1);
+	end_jailed(&j);
+}
+
+static int tree(const char *path, uint64_t attributes)
+{
+	struct mount_attr attr = {.attr_set = attributes | MOUNT_ATTR_NOEXEC,
+				  .propagation = MS_PRIVATE};
+	int fd = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+
+	return mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0 ? -1 : fd;
+}
+
+static void put(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+	close(fd);
+}
+
+/* An image whose links lead to the host's files, if anything does. */
+static int view_of_image(struct jail_view *view, struct jail_mount *mounts)
+{
+	const struct jail_mount list[] = {
+		{.destination = "/vol", .tree = tree("vol", 0)},
+		{.destination = "/ro", .tree = tree("vol", MOUNT_ATTR_RDONLY)},
+		{.destination = "/etc/one", .tree = tree("one", 0), .is_file = true},
+		{.destination = "/abs/two", .tree = tree("one", 0), .is_file = true},
+		{.destination = "/up/up/three", .tree = tree("vol", 0)},
+		{.destination = "/tmp", .cover = true},
+		{.destination = "/tmp/in", .tree = tree("vol", 0)},
+		{.destination = "/tmp/below", .cover = true},
+		/* cannot be, and nothing else fails for it */
+		{.destination = "/", .tree = tree("vol", 0)},
+		{.destination = "/loop/x", .tree = tree("vol", 0)},
+		{.destination = "/etc/one/x", .tree = tree("vol", 0)},
+		{.destination = "/none", .tree = -1},
+		{.destination = "/last", .tree = tree("vol", 0)},
+	};
+
+	memcpy(mounts, list, sizeof(list));
+	view->n = sizeof(list) / sizeof(list[0]);
+	view->root = tree("image", 0);
+	view->uid = OTHER;
+	return view->root < 0 ? -1 : 0;
+}
+
+static int reads(const char *path, const char *text)
+{
+	_cleanup_free_ char *is = NULL;
+
+	return rsm_read_file_at(AT_FDCWD, path, 4096, &is, NULL) == 0 && strcmp(is, text) == 0;
+}
+
+static int writes(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return -errno;
+	close(fd);
+	return 0;
+}
+
+static int look_at_view(void *arg)
+{
+	struct stat st;
+
+	if (join(((struct jailed *)arg)->pid) < 0)
+		return 254;
+	if (!reads("/mine", "image") || !reads("/vol/f", "volume") || !reads("/ro/f", "volume") ||
+	    !reads("/tmp/in/f", "volume") || !reads("/last/f", "volume"))
+		return 1;
+	if (!reads("/etc/one", "one") || !reads("/etc/two", "one") || !reads("/three/f", "volume"))
+		return 2;
+	if (writes("/made") < 0 || writes("/vol/made") < 0)
+		return 3;
+	if (writes("/ro/x") != -EROFS || writes("/tmp/x") != -EROFS)
+		return 4;
+	if (access("/tmp/hidden", F_OK) == 0 || access("/tmp/below", F_OK) == 0)
+		return 5;
+	if (access("/abs/passwd", F_OK) == 0 || access("/proc", F_OK) == 0 ||
+	    access("/up/up/up/up/up/proc", F_OK) == 0)
+		return 6;
+	/* a missing mount point belongs to the container's root */
+	if (stat("/etc", &st) < 0 || st.st_uid != 0 || access("/none", F_OK) < 0)
+		return 7;
+	return execl("/true", "true", NULL) < 0 && errno == EACCES ? 0 : 8;
+}
+
+static void those_who_join_see_the_view_and_nothing_else(void **state)
+{
+	struct jailed j;
+	struct stat st;
+	int r;
+
+	need_root();
+	for (size_t i = 0; i < 4; i++)
+		assert_int_equal(mkdir((const char *[]){"image", "vol", "image/tmp", "image/etc"}[i],
+				       0755), 0);
+	put("image/mine", "image");
+	put("image/tmp/hidden", "image");
+	put("image/true", "#!/true");
+	assert_int_equal(chmod("image/true", 0755), 0);
+	put("vol/f", "volume");
+	put("one", "one");
+	assert_int_equal(symlink("/etc", "image/abs"), 0);
+	assert_int_equal(symlink("../../../../..", "image/up"), 0);
+	assert_int_equal(symlink("loop", "image/loop"), 0);
+	jail_a_child(view_of_image, &j);
+	r = in_child(look_at_view, &j);
+	end_jailed(&j);
+	assert_int_equal(r, 0);
+	/* made where the image has them, and for whom */
+	assert_int_equal(stat("image/vol", &st), 0);
+	assert_int_equal(st.st_uid, OTHER);
+	assert_int_equal(access("image/made", F_OK) | access("vol/made", F_OK), 0);
+	assert_int_equal(access("/etc/two", F_OK), -1);
+	assert_int_equal(access("/three", F_OK), -1);
+}
+
+static int nothing_has_a_name(void *arg)
+{
+	struct jail_mount mounts[16] = {0};
+	struct jail_view view = {.mounts = mounts};
+	struct rsm_error err = RSM_ERROR_INIT;
+	int fd = open("/etc/passwd", O_RDONLY | O_CLOEXEC);
+
+	rsm_log_to(-1, RSM_LOG_TEXT, false);
+	if (view_of_image(&view, mounts) < 0 || jail_root(&view, &err) != 0)
+		return 100;
+	return look_around(&fd);
+}
+
+static void the_view_has_no_name_for_those_in_jail(void **state)
+{
+	need_root();
+	assert_int_equal(mkdir("image", 0755), 0);
+	assert_int_equal(mkdir("vol", 0755), 0);
+	put("one", "one");
+	assert_int_equal(in_child(nothing_has_a_name, NULL), 0);
 }
 
 /* ------------------------------------------------------------------ system calls */
@@ -805,6 +1009,9 @@ int main(void)
 		FILES(a_chroot_is_left_for_the_new_root_too),
 		cmocka_unit_test(root_stays_without_the_right_to_change_it),
 		cmocka_unit_test(no_mount_of_the_host_is_left),
+		cmocka_unit_test(a_view_that_cannot_be_had_leaves_the_namespace_empty),
+		FILES(those_who_join_see_the_view_and_nothing_else),
+		FILES(the_view_has_no_name_for_those_in_jail),
 		cmocka_unit_test(forbidden_system_call_ends_the_process),
 		cmocka_unit_test(threads_and_socket_pairs_are_still_made),
 		cmocka_unit_test(each_kind_of_thread_can_do_its_work),

@@ -6,6 +6,9 @@
  * server may then open by name, no device can be reached) and, where asked for, MS_RDONLY are set
  * without touching the original. It goes when its fd is closed. Where that is not allowed (no
  * CAP_SYS_ADMIN) a plain O_PATH fd is used and the FUSE server does all the checking.
+ *
+ * A second clone of the same directory or file is for the mount namespace (vmm_jail.c): it is
+ * mounted there, and the file server's must have nothing mounted on it.
  */
 #include "vmm/main/vmm_sandbox.h"
 
@@ -26,45 +29,46 @@ struct exports {
 	struct fsrv_session *session;
 	int trace_fd;
 	size_t n;
-	int *fds;
+	int *fds, *shown;
 };
 
-static int clone_tree(const char *path, bool recursive)
+/* A mount of its own for what @fd is, with @attributes and as read-only as @e: fd or -errno. */
+static int clone_tree(int fd, const Runsm__Export *e, uint64_t attributes)
 {
-	unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0);
-
-	return open_tree(AT_FDCWD, path, flags);
-}
-
-static int set_attributes(int fd, bool readonly, bool recursive)
-{
+	const unsigned recursive = e->recursive ? AT_RECURSIVE : 0;
 	struct mount_attr attr = {
-		.attr_set = MOUNT_ATTR_NODEV | (readonly ? MOUNT_ATTR_RDONLY : 0),
+		.attr_set = attributes | (e->readonly ? MOUNT_ATTR_RDONLY : 0),
 		.propagation = MS_PRIVATE,
 	};
+	_cleanup_close_ int tree =
+		open_tree(fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | recursive);
 
-	return mount_setattr(fd, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &attr,
-			     sizeof(attr));
+	if (tree < 0 || mount_setattr(tree, "", AT_EMPTY_PATH | recursive, &attr, sizeof(attr)) < 0)
+		return -errno;
+	return rsm_steal_fd(tree);
 }
 
-/* @nodev: the fd's mount has MS_NODEV */
-static int open_export(const Runsm__Export *e, bool *nodev, struct rsm_error *err)
+/*
+ * @nodev: the fd's mount has MS_NODEV; @shown: one more clone, which is no way to a program either,
+ * -1 if it cannot be had
+ */
+static int open_export(const Runsm__Export *e, bool *nodev, int *shown, struct rsm_error *err)
 {
-	_cleanup_close_ int fd = clone_tree(e->path, e->recursive);
+	_cleanup_close_ int named = open(e->path, O_PATH | O_CLOEXEC), fd = -1;
 	struct stat st;
 
-	*nodev = fd >= 0 && set_attributes(fd, e->readonly, e->recursive) == 0;
-	if (!*nodev) {
-		rsm_close(&fd);
-		fd = open(e->path, O_PATH | O_CLOEXEC);
-		if (fd < 0)
-			return rsm_fail_errno(err, errno, "open '%s'", e->path);
-	}
-	if (fstat(fd, &st) < 0)
+	if (named < 0 || fstat(named, &st) < 0)
 		return rsm_fail_errno(err, errno, "open '%s'", e->path);
 	if (S_ISDIR(st.st_mode) == e->is_file)
 		return rsm_fail(err, e->is_file ? EISDIR : ENOTDIR, "'%s' is %sa directory",
 				e->path, e->is_file ? "" : "not ");
+	fd = clone_tree(named, e, MOUNT_ATTR_NODEV);
+	*nodev = fd >= 0;
+	if (fd < 0)
+		return rsm_steal_fd(named);
+	*shown = clone_tree(named, e, MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+	if (*shown < 0)
+		*shown = -1;
 	return rsm_steal_fd(fd);
 }
 
@@ -133,7 +137,8 @@ int vmm_exports_open(const Runsm__VmConfig *config, struct exports **ret, struct
 		goto fail;
 	x->trace_fd = -1;
 	x->fds = calloc(config->n_exports, sizeof(*x->fds));
-	if (!x->fds)
+	x->shown = calloc(config->n_exports, sizeof(*x->shown));
+	if (!x->fds || !x->shown)
 		goto fail;
 	r = open_trace(config->fuse_trace, &x->trace_fd, err);
 	if (r < 0)
@@ -141,7 +146,8 @@ int vmm_exports_open(const Runsm__VmConfig *config, struct exports **ret, struct
 	for (; x->n < config->n_exports; x->n++) {
 		const Runsm__Export *e = config->exports[x->n];
 
-		r = open_export(e, &list[x->n].nodev, err);
+		x->shown[x->n] = -1;
+		r = open_export(e, &list[x->n].nodev, &x->shown[x->n], err);
 		if (r < 0)
 			goto fail;
 		x->fds[x->n] = list[x->n].fd = r;
@@ -166,6 +172,17 @@ int vmm_exports_rerooted(struct exports *x)
 	return fsrv_passthrough_rerooted(x->fs);
 }
 
+int vmm_exports_shown(const struct exports *x, size_t i)
+{
+	return x->shown[i];
+}
+
+void vmm_exports_hide(struct exports *x)
+{
+	for (size_t i = 0; i < x->n; i++)
+		rsm_close(&x->shown[i]);
+}
+
 void vmm_exports_free(struct exports *x, struct vdev *dev)
 {
 	virtiofs_free(dev);
@@ -173,10 +190,12 @@ void vmm_exports_free(struct exports *x, struct vdev *dev)
 		return;
 	fsrv_session_free(x->session);
 	fsrv_fs_free(x->fs);
+	vmm_exports_hide(x);
 	for (size_t i = 0; i < x->n; i++)
 		close(x->fds[i]);
 	if (x->trace_fd >= 0)
 		close(x->trace_fd);
 	free(x->fds);
+	free(x->shown);
 	free(x);
 }

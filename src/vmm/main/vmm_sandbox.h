@@ -153,6 +153,10 @@ struct exports;
 /* Open what @config exports and make the virtio-fs device of it. */
 int vmm_exports_open(const Runsm__VmConfig *config, struct exports **ret, struct vdev **ret_dev,
 		     struct rsm_error *err);
+/* A detached mount of export @i of the configuration, to be shown in the namespace; -1: none. */
+int vmm_exports_shown(const struct exports *x, size_t i);
+/* Close those: they are mounted, or will not be. */
+void vmm_exports_hide(struct exports *x);
 /* This process has changed its root. */
 int vmm_exports_rerooted(struct exports *x);
 void vmm_exports_free(struct exports *x, struct vdev *dev);
