@@ -23,7 +23,7 @@
 
 # ---------------------------------------------------------------- a client for a file
 
-# client_up podman|docker|containerd: in setup_file
+# client_up podman|rootless|docker|containerd: in setup_file
 client_up() {
 	need is_root -- "needs root"
 	client_needs "$1"
@@ -44,6 +44,11 @@ client_up() {
 client_needs() {
 	case $1 in
 	podman) need command -v podman -- "needs podman" ;;
+	rootless)
+		need command -v podman -- "needs podman"
+		need command -v newuidmap -- "needs newuidmap (uidmap)"
+		need command -v setpriv -- "needs setpriv"
+		;;
 	docker) need command -v dockerd -- "needs dockerd (docker.io)" ;;
 	containerd) need command -v ctr -- "needs containerd" ;;
 	esac
@@ -188,7 +193,7 @@ teardown() {
 client_leftovers() {
 	local id
 	client_processes | sed 's/^/process /'
-	in_ns find /run/runsm /run/runc -mindepth 1 -maxdepth 1 -printf 'state: %p\n' 2>&1 |
+	in_ns find /run/runsm /run/runc "$C/user/xdg/runsm" -mindepth 1 -maxdepth 1 -printf 'state: %p\n' 2>&1 |
 		grep ^state:
 	in_ns awk -v c="$C/" 'index($5, c) == 1 { print "mount: " $5 }' /proc/self/mountinfo |
 		grep -vxFf "$C/mounts" |
@@ -250,6 +255,54 @@ client_cmd_podman() {
 client_ids_podman() { cl ps -aq --no-trunc; }
 client_remove_all_podman() { cl rm -af -t 0 >/dev/null; }
 client_down_podman() { client_remove_all_podman; }
+
+# ---------------------------------------------------------------- podman of an ordinary user
+
+# A user of the client's namespace only, with a home, a runtime directory and subordinate ids; the
+# first of those is 1 in the user's containers.
+ROOTLESS_ID=54321
+ROOTLESS_SUBID=600000
+
+client_up_rootless() {
+	local file
+	mkdir -p "$C/etc" "$C/user/home" "$C/user/xdg"
+	for file in passwd group; do cp "/etc/$file" "$C/etc"; done
+	echo "rsmc:x:$ROOTLESS_ID:$ROOTLESS_ID::$C/user/home:/bin/sh" >>"$C/etc/passwd"
+	echo "rsmc:x:$ROOTLESS_ID:" >>"$C/etc/group"
+	echo "rsmc:$ROOTLESS_SUBID:65536" | tee "$C/etc/subuid" >"$C/etc/subgid"
+	for file in passwd group subuid subgid; do
+		in_ns mount --bind "$C/etc/$file" "/etc/$file"
+	done
+	chown -R $ROOTLESS_ID:$ROOTLESS_ID "$C/user"
+	chmod 700 "$C/user/xdg"
+	chmod 755 "$BATS_RUN_TMPDIR" "$BATS_RUN_TMPDIR/file" "$C"
+	touch "$C/calls"
+	chmod 666 "$C/calls"
+	cat >"$C/containers.conf" <<-EOF
+		[engine]
+		cgroup_manager = "cgroupfs"
+		events_logger = "file"
+		runtime_supports_json = ["runsm"]
+	EOF
+	cl import "$C/box.tar" box >/dev/null
+	client_base
+}
+
+client_cmd_rootless() {
+	CLIENT_CMD=(env -C / setpriv --reuid=$ROOTLESS_ID --regid=$ROOTLESS_ID --clear-groups
+		env HOME="$C/user/home" XDG_RUNTIME_DIR="$C/user/xdg" CONTAINERS_CONF="$C/containers.conf"
+		podman --root "$C/user/root" --runroot "$C/user/runroot" --tmpdir "$C/user/tmp"
+		--storage-driver "${ROOTLESS_STORAGE:-overlay}" --runtime "$C/bin/runsm")
+}
+
+client_ids_rootless() { cl ps -aq --no-trunc; }
+client_remove_all_rootless() { cl rm -af -t 0 >/dev/null; }
+
+# Podman keeps a process that holds its user and mount namespace.
+client_down_rootless() {
+	client_remove_all_rootless
+	cl system migrate
+}
 
 # ---------------------------------------------------------------- docker
 
