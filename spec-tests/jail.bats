@@ -217,6 +217,17 @@ joined() { python3 "$SPEC_DIR/joined.py" "$(vmm)" "$@"; }
 	matches "'/dangling' is missing" "$(cat "$T/log")"
 }
 
+@test "of attributes that only root may set the guest has security.capability, and no trusted ones" {
+	cfg '.process.capabilities[] += ["CAP_SYS_ADMIN", "CAP_SETFCAP"]'
+	ctr_up
+	in_ctr sh -c 'touch /f && probe setxattr /f user.x'
+	rtx 255 exec "$ID" probe setxattr /f trusted.x
+	matches 'operation not permitted' "$output"
+	# the value is not one, and the host's kernel has looked at it
+	rtx 255 exec "$ID" probe setxattr /f security.capability
+	matches 'invalid argument' "$output"
+}
+
 @test "a mount point stays when the container has unmounted what was on it" {
 	cfg '.mounts += [{"destination": "/scratch", "type": "tmpfs", "source": "tmpfs"}] |
 		.process.capabilities[] += ["CAP_SYS_ADMIN"]'

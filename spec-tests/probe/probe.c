@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 int put(const char *path, const char *text)
@@ -142,6 +143,12 @@ int main(int argc, char **argv)
 			FAIL("chdir %s", argv[2]);
 		return run_checks(old_checks);
 	}
-	fprintf(stderr, "usage: probe segv | trap | signals | files DIRECTORY | old-files DIRECTORY\n");
+	if (!strcmp(what, "setxattr") && argc == 4) {
+		if (setxattr(argv[2], argv[3], "x", 1, 0) < 0)
+			FAIL("setxattr %s", argv[3]);
+		return 0;
+	}
+	fprintf(stderr, "usage: probe segv | trap | signals | files DIRECTORY | old-files DIRECTORY "
+			"| setxattr FILE NAME\n");
 	return 2;
 }
