@@ -34,6 +34,22 @@ gone() { ! kill -0 "$1" 2>/dev/null || [[ $(ps -o stat= -p "$1") == Z* ]]; }
 	nothing_left
 }
 
+state_has_pid() { [ "$(jq -r '.pid // 0' "$ROOT/$ID/state.json" 2>/dev/null || echo 0)" -gt 0 ]; }
+
+@test "SIGTERM of runsm-vmm as early as can be: no container, and create says why" {
+	local n rc
+	for n in 1 2 3; do
+		rc=0
+		"$RUNTIME" --root "$ROOT" create --bundle "$BUNDLE" "$ID" </dev/null >"$T/out" 2>"$T/err" 3>&- &
+		wait_for 20 state_has_pid
+		kill -TERM "$(jq .pid "$ROOT/$ID/state.json")"
+		wait $! || rc=$?
+		[ $rc != 0 ]
+		matches 'killed by signal 15 while the container was being created' "$(cat "$T/err")"
+		nothing_left
+	done
+}
+
 # bats test_tags=tcg
 @test "kill -9 of QEMU: stopped, runsm-vmm gone, delete cleans up" {
 	ctr_up

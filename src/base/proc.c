@@ -81,7 +81,8 @@ _Noreturn static void child(const struct rsm_spawn *how, pid_t parent, int repor
 	for (int sig = 1; sig < NSIG; sig++)
 		(void)sigaction(sig, &dfl, NULL);
 	sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	if (!how->blocked)
+		(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	ret = place_fds(how, report);
 	if (ret >= 0) {
 		report = ret;
@@ -102,6 +103,27 @@ _Noreturn static void child(const struct rsm_spawn *how, pid_t parent, int repor
 	_exit(127);
 }
 
+/* not unshare(), whose pid namespace would have all later children of ours too */
+static pid_t make_child(const struct rsm_spawn *how)
+{
+	sigset_t all, old;
+	pid_t pid;
+
+	sigfillset(&all);
+	if (how->blocked)
+		(void)sigprocmask(SIG_SETMASK, &all, &old);
+	pid = how->namespaces
+		      ? (pid_t)syscall(SYS_clone, how->namespaces | SIGCHLD, NULL, NULL, NULL, NULL)
+		      : fork();
+	if (how->blocked && pid != 0) {
+		int saved_errno = errno;
+
+		(void)sigprocmask(SIG_SETMASK, &old, NULL);
+		errno = saved_errno;
+	}
+	return pid;
+}
+
 int rsm_spawn(const struct rsm_spawn *how, pid_t *ret_pid, int *ret_pidfd, struct rsm_error *err)
 {
 	_cleanup_close_ int report_r = -1, report_w = -1, gate_r = -1, gate_w = -1, pidfd = -1;
@@ -120,10 +142,7 @@ int rsm_spawn(const struct rsm_spawn *how, pid_t *ret_pid, int *ret_pidfd, struc
 		gate_r = pipefd[0];
 		gate_w = pipefd[1];
 	}
-	/* not unshare(), whose pid namespace would have all later children of ours too */
-	pid = how->namespaces ? (pid_t)syscall(SYS_clone, how->namespaces | SIGCHLD, NULL, NULL,
-					       NULL, NULL)
-			      : fork();
+	pid = make_child(how);
 	if (pid < 0)
 		return rsm_fail_errno(err, errno, "fork for '%s'", how->argv[0]);
 	if (pid == 0)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Child processes. A child never outlives its parent thread (PR_SET_PDEATHSIG) unless asked to,
- * gets exactly the fds it is told to, default signal dispositions and an empty signal mask, and is
- * waited for through a pidfd.
+ * gets exactly the fds it is told to, default signal dispositions and an empty or a full signal mask,
+ * and is waited for through a pidfd.
  */
 #ifndef RSM_BASE_PROC_H
 #define RSM_BASE_PROC_H
@@ -23,6 +23,8 @@
  * @namespaces: CLONE_NEW* the child gets; of a new pid namespace it is PID 1, which its parent sees
  *		under the pid that is returned, and which takes only signals that it handles or
  *		blocks, and SIGKILL and SIGSTOP
+ * @blocked:	with all signals blocked from its first instruction on, so that none is lost before it
+ *		handles them; the program unblocks them. False: none is blocked
  * @outlive:	do not die with the parent
  * @new_session: setsid()
  * @place:	runs in the caller while the child, just forked, waits: moves it to where it shall be
@@ -37,6 +39,7 @@ struct rsm_spawn {
 	const int *fds;
 	size_t nfds;
 	unsigned long namespaces;
+	bool blocked;
 	bool outlive;
 	bool new_session;
 	int (*place)(void *cookie, pid_t pid, struct rsm_error *err);

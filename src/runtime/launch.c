@@ -380,6 +380,8 @@ static int spawn_vmm(struct launch *l, struct rsm_error *err)
 			.nfds = VMM_EXTRA + l->o->preserve_fds + (l->scratch >= 0),
 			.place = place_vmm,
 			.cookie = l,
+			/* PID 1 of a namespace loses what it neither handles nor blocks */
+			.blocked = true,
 			.outlive = true, /* it ends by itself when the other end of the sync socket is gone */
 		};
 

@@ -50,6 +50,47 @@ static void child_is_pid_1_of_its_own_namespace_and_waited_for_as_any(void **sta
 	assert_int_equal(rsm_exit_status(status), 41);
 }
 
+static int terminate(void *cookie, pid_t pid, struct rsm_error *err)
+{
+	*(int *)cookie = kill(pid, SIGTERM);
+	return 0;
+}
+
+/* A signal from before the program is executed, which the kernel drops for a PID 1 without handler. */
+static void signals_wait_for_a_program_that_begins_with_them_blocked(void **state)
+{
+	static const char *const argv[] = {"grep", "ShdPnd", "/proc/self/status", NULL};
+	struct rsm_error err = RSM_ERROR_INIT;
+	int p[2], status, sent = -1, r;
+	sigset_t before, after;
+	char out[64] = "";
+	pid_t pid;
+
+	assert_int_equal(pipe(p), 0);
+	struct rsm_spawn how = {.argv = argv,
+				.fds = (int[]){-1, p[1], -1},
+				.nfds = 3,
+				.namespaces = CLONE_NEWPID,
+				.blocked = true,
+				.place = terminate,
+				.cookie = &sent};
+
+	sigprocmask(SIG_BLOCK, NULL, &before);
+	r = rsm_spawn(&how, &pid, NULL, &err);
+	close(p[1]);
+	sigprocmask(SIG_BLOCK, NULL, &after);
+	for (int sig = 1; sig < NSIG; sig++)
+		assert_int_equal(sigismember(&before, sig), sigismember(&after, sig));
+	if (r == -EPERM)
+		skip(); /* needs CAP_SYS_ADMIN */
+	assert_int_equal(r, 0);
+	assert_int_equal(sent, 0);
+	assert_true(rsm_read_full(p[0], out, sizeof(out) - 1) > 0);
+	close(p[0]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_string_equal(out, "ShdPnd:\t0000000000004000\n");
+}
+
 static void missing_program_is_an_error_that_names_it(void **state)
 {
 	static const char *const argv[] = { "/nonexistent/prog", NULL };
@@ -138,6 +179,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(child_gets_its_fds_and_no_others),
 		cmocka_unit_test(child_is_pid_1_of_its_own_namespace_and_waited_for_as_any),
+		cmocka_unit_test(signals_wait_for_a_program_that_begins_with_them_blocked),
 		cmocka_unit_test(missing_program_is_an_error_that_names_it),
 		cmocka_unit_test(child_is_placed_before_it_executes),
 		cmocka_unit_test(child_that_cannot_be_placed_never_executes),

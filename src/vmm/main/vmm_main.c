@@ -60,7 +60,8 @@ static int take_signals(struct sandbox *s, int *ret_fd)
 		&set); /* vCPU threads have SIGRTMIN, their own, unblocked: it reaches them first */
 	for (size_t i = 0; i < RSM_ARRAY_SIZE(not_forwarded); i++)
 		sigdelset(&set, not_forwarded[i]);
-	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+	/* we are started with all of them blocked, so that none is lost before this */
+	if (sigprocmask(SIG_SETMASK, &set, NULL) < 0)
 		return -errno;
 	*ret_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (*ret_fd < 0)
