@@ -82,6 +82,32 @@ teardown_file() { client_down; }
 	wait_for 30 eval '[ "$(inspect "{{.State.Health.Status}}")" = healthy ]'
 }
 
+@test "docker top shows what stands for the container, exec ps what is in it" {
+	up box sh -c 'sleep 4321 & wait'
+	cl exec -d "$ID" sleep 77
+	cl top "$ID" -o pid,args >"$T/top"
+	if is_runsm; then
+		is 2 "$(wc -l <"$T/top")"
+		matches "^$(inspect '{{.State.Pid}}') .*runsm-vmm" "$(tail -n 1 "$T/top")"
+	else
+		grep -q 'sleep 4321' "$T/top"
+	fi
+	sh_ctr 'ps -o args' >"$T/ps"
+	grep -qx 'sleep 4321' "$T/ps"
+	grep -qx 'sleep 77' "$T/ps"
+}
+
+@test "docker diff and export of a running container show what it has written" {
+	up box sleep 1000
+	sh_ctr 'echo written >/tmp/w; rm /etc/group; mkdir /made'
+	cl diff "$ID" >"$T/diff"
+	grep -qx "A /tmp/w" "$T/diff"
+	grep -qx "D /etc/group" "$T/diff"
+	grep -qx "A /made" "$T/diff"
+	cl export "$ID" >"$T/export.tar"
+	is written "$(tar -xOf "$T/export.tar" tmp/w)"
+}
+
 @test "docker stats reads the cgroup of the VM" { check_stats; }
 
 @test "docker run with a network is refused by name" { check_no_nic 125; }

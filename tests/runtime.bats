@@ -106,8 +106,10 @@ nothing_left() {
 	[[ $stderr == *"cannot exec in a paused container"* ]]
 	rtx 1 start c
 	[[ $stderr == *"cannot start a container in the paused state"* ]]
+	rtx 0 ps c
+	[[ ${lines[1]} == *"       7 "* ]]
 	rtx 0 ps -f json c
-	[ "$output" = "[7]" ]
+	[ "$output" = "[$(cat "$T/c.pid")]" ]
 	rtx 0 resume c
 	rtx 1 resume c
 	[[ $stderr == *"container not paused"* ]]
@@ -310,7 +312,7 @@ nothing_left() {
 	rtx 0 ps c
 	[[ ${lines[1]} == *"       7 "*"01:01:01 sh?[2J -c x" ]]
 	rtx 0 ps --format json c
-	[ "$output" = "[7]" ]
+	[ "$output" = "[$(cat "$T/c.pid")]" ]
 	rtx 1 ps --format xml c
 }
 

@@ -2,6 +2,10 @@
 /*
  * The processes of a container, as the guest's kernel counts them: their pids are those of the VM,
  * not of the host, where they do not exist.
+ *
+ * The JSON form is for programs, and those look the pids up on the host, as `docker top` does:
+ * there a pid of the guest would be some other process. So it has the one that stands for the
+ * container.
  */
 #include "runtime/cmd.h"
 
@@ -55,33 +59,18 @@ static void print_table(const Runsm__ProcessesResponse *r)
 	}
 }
 
-static void print_json(const Runsm__ProcessesResponse *r)
-{
-	putchar('[');
-	for (size_t i = 0; i < r->n_processes; i++)
-		printf("%s%u", i ? "," : "", r->processes[i]->pid);
-	printf("]\n");
-}
-
-static void print(const char *format, const Runsm__ProcessesResponse *r)
-{
-	if (strcmp(format, "json") == 0)
-		print_json(r);
-	else
-		print_table(r);
-}
-
 static int run(const struct cmd_env *env, const void *o, int argc, char **argv,
 	       struct rsm_error *err)
 {
 	const struct ps_opts *po = o;
 	const char *format = po->format ? po->format : "table";
+	const bool json = strcmp(format, "json") == 0;
 	_cleanup_ctr_ struct ctr *c = NULL;
 	const Runsm__ProcessesResponse none = RUNSM__PROCESSES_RESPONSE__INIT;
 	Runsm__ProcessesResponse *list = NULL;
 	int status, ret;
 
-	if (strcmp(format, "table") != 0 && strcmp(format, "json") != 0)
+	if (strcmp(format, "table") != 0 && !json)
 		return rsm_fail(err, EINVAL, "invalid format option");
 	if (argc > 1 && strcmp(argv[1], "-ef") != 0)
 		return rsm_fail(err, EINVAL,
@@ -94,15 +83,22 @@ static int run(const struct cmd_env *env, const void *o, int argc, char **argv,
 	if (status < 0)
 		return status;
 	if (status == CTR_STOPPED) { /* none, as runc says */
-		print(format, &none);
+		if (json)
+			printf("[]\n");
+		else
+			print_table(&none);
 		return 0;
 	}
 	if (status == CTR_CREATING)
 		return rsm_fail(err, EINVAL, "container not running");
+	if (json) {
+		printf("[%d]\n", (int)c->state.pid);
+		return 0;
+	}
 	ret = status == CTR_PAUSED ? processes_recall(c, &list, err) : processes_ask(c, &list, err);
 	if (ret < 0)
 		return ret;
-	print(format, list);
+	print_table(list);
 	runsm__processes_response__free_unpacked(list, NULL);
 	return 0;
 }
@@ -112,7 +108,8 @@ const struct cmd_verb cmd_ps = {
 	.summary = "display the processes running inside a container",
 	.usage = "[command options] <container-id>",
 	.description =
-		"Process numbers are those of the VM; on the host these processes do not exist.",
+		"Process numbers are those of the VM; on the host these processes do not exist. In JSON "
+		"it is the one on the host that stands for the container.",
 	.opts = opts,
 	.nopts = RSM_ARRAY_SIZE(opts),
 	.opts_size = sizeof(struct ps_opts),
