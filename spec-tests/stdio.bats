@@ -193,3 +193,38 @@ re-in" "$output"
 		"$RUNTIME" --root "$ROOT" exec --preserve-fds 1 "$ID" sh -c 'cat <&3' </dev/null
 	is three "$output"
 }
+
+@test "--preserve-fds: what is open for one direction can be opened anew by name" {
+	bundle
+	echo three >"$T/three"
+	: >"$T/four"
+	chmod 666 "$T/four"
+	args sleep 1000
+	ctr_up
+	run -0 bash -c '"$@" 3<'"$T/three"' 4>'"$T/four" - \
+		"$RUNTIME" --root "$ROOT" exec --user 1000 --preserve-fds 2 "$ID" \
+		sh -c 'cat /proc/self/fd/3 && echo four >/proc/self/fd/4' </dev/null
+	is three "$output"
+	is four "$(cat "$T/four")"
+	run -0 bash -c 'cat "$0" | "$@" 3<&0 4>&1 </dev/null | cat' "$T/three" \
+		"$RUNTIME" --root "$ROOT" exec --preserve-fds 2 "$ID" \
+		sh -c 'cat /proc/self/fd/3 >/proc/self/fd/4'
+	is three "$output"
+}
+
+@test "--preserve-fds: nothing is lost that a process writes before its exit" {
+	runsm_only # under runc the process itself waits for the reader
+	# more than a pipe holds, and little enough that the guest is rid of it before anybody reads
+	local script='dd if=/dev/zero of=/proc/self/fd/3 bs=1000 count=150 2>/dev/null; echo done'
+	local reader='until grep -q done "$0"; do sleep 0.1; done; sleep 1; wc -c'
+	bundle
+	sh_args "$script"
+	run -0 bash -c '"$@" 3>&1 >"$0" </dev/null | bash -c '"'$reader'"' "$0"' "$T/out" \
+		"$RUNTIME" --root "$ROOT" run --preserve-fds 1 --bundle "$BUNDLE" "$ID"
+	is 150000 "$output"
+	args sleep 1000
+	ctr_up
+	run -0 bash -c '"$@" 3>&1 >"$0" </dev/null | bash -c '"'$reader'"' "$0"' "$T/out2" \
+		"$RUNTIME" --root "$ROOT" exec --preserve-fds 1 "$ID" sh -c "$script"
+	is 150000 "$output"
+}

@@ -129,7 +129,7 @@ enum stream_kind {
 	STREAM_STDOUT,
 	STREAM_STDERR,
 	STREAM_TTY,
-	STREAM_KINDS,
+	STREAM_EXTRA, /* and on, in the order of Stdio.extra */
 };
 
 /**
@@ -145,6 +145,7 @@ struct stream {
 	struct process *process;
 	enum stream_kind kind;
 	uint32_t port; /* 0: not there */
+	bool output;   /* what the process writes; of a terminal: that, and perhaps its input */
 	int sock;
 	struct rsm_source *connecting;
 	int ours, theirs;
@@ -159,6 +160,8 @@ struct stream {
  * @start_reply_to: StartContainer call not answered yet
  * @failure:	code != 0: setting up failed; @reply_to gets this once the child is reaped
  * @slave:	of its terminal, kept open so that the master hangs up only after the exit
+ * @streams:	one of each kind, by number, then those of the extra fds
+ * @extra_bytes: of the latter, for the answer to Wait
  * @waited:	an answer to Wait was sent
  */
 struct process {
@@ -172,7 +175,9 @@ struct process {
 	struct rsm_source *sync_source;
 	struct ttrpc_call *reply_to, *start_reply_to;
 	struct rsm_error failure;
-	struct stream streams[STREAM_KINDS];
+	struct stream *streams;
+	size_t nstreams;
+	uint64_t *extra_bytes;
 	bool terminal;
 	int slave;
 	int status;
@@ -204,6 +209,8 @@ void process_free(struct process *p);
 
 /* ---- stream.c */
 
+/* Room for them, none of them open; 0 or -ENOMEM */
+int streams_new(struct process *p, const Runsm__Process *spec);
 /* Make pipes and start connecting; 0 or -errno with everything left for streams_free(). */
 int streams_open(struct process *p, const Runsm__Process *spec, struct rsm_error *err);
 void streams_close_theirs(struct process *p);
@@ -213,9 +220,11 @@ void streams_set_terminal(struct process *p, int master);
 bool streams_connected(const struct process *p);
 /* The process has ended; Return: true if everything it wrote is on its streams. */
 bool streams_drain(struct process *p, bool nobody_left);
-/* Somebody in the container still holds its stdout or stderr. */
+/* Somebody in the container still holds its stdout, stderr or an extra fd to write to. */
 bool streams_alive(const struct process *p);
 uint64_t streams_bytes(const struct process *p, enum stream_kind kind);
+/* Fill @p->extra_bytes; Return: how many */
+size_t streams_count_extra(struct process *p);
 void streams_free(struct process *p);
 /* Called by stream.c. */
 void process_stream_connected(struct process *p, int error, uint32_t port);

@@ -17,6 +17,7 @@
 #include "base/io.h"
 #include "base/proc.h"
 
+#include <fcntl.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
@@ -44,6 +45,8 @@ static void reply_wait(struct process *p, struct ttrpc_call *call)
 	reply.tty_bytes = streams_bytes(p, STREAM_TTY);
 	reply.oom_killed = p->oom_killed;
 	reply.oom_kills = p->container->oom.kills;
+	reply.n_extra_bytes = streams_count_extra(p);
+	reply.extra_bytes = p->extra_bytes;
 	p->waited = true;
 	ttrpc_reply(call, &reply.base);
 }
@@ -319,9 +322,10 @@ static int open_trees(struct agent *a, struct setup *s, struct rsm_error *err)
 	return 0;
 }
 
-static int open_extra(struct agent *a, struct setup *s, struct rsm_error *err)
+static int open_extra(const struct process *p, struct setup *s, struct rsm_error *err)
 {
 	const Runsm__Stdio *io = s->process->stdio;
+	struct agent *a = p->container->agent;
 
 	if (!io || io->n_extra == 0)
 		return 0;
@@ -330,8 +334,12 @@ static int open_extra(struct agent *a, struct setup *s, struct rsm_error *err)
 		return rsm_fail_errno(err, ENOMEM, "prepare the fds");
 	for (; s->nextra < io->n_extra; s->nextra++) {
 		const Runsm__ExtraFd *x = io->extra[s->nextra];
-		int fd = transport_connect_wait(a, x->port);
+		int fd = p->streams[STREAM_EXTRA + s->nextra].theirs;
 
+		if (fd < 0)
+			fd = transport_connect_wait(a, x->port);
+		else if ((fd = fcntl(fd, F_DUPFD_CLOEXEC, 0)) < 0)
+			return rsm_fail_errno(err, errno, "prepare fd %u", x->fd);
 		if (fd < 0)
 			return rsm_fail_errno(err, fd, "connect to port %u of the host", x->port);
 		s->extra[s->nextra] = (struct setup_extra){fd, (int)x->fd};
@@ -376,7 +384,7 @@ static int launch(struct process *p, struct setup *s, struct rsm_error *err)
 
 	ret = streams_open(p, s->process, err);
 	if (ret == 0)
-		ret = open_extra(a, s, err);
+		ret = open_extra(p, s, err);
 	if (ret == 0 && s->request)
 		ret = open_trees(a, s, err);
 	if (ret == 0 && s->request && s->userns)
@@ -407,25 +415,21 @@ static int launch(struct process *p, struct setup *s, struct rsm_error *err)
 	return 0;
 }
 
-static struct process *allocate(struct container *c, const char *exec_id)
+static struct process *allocate(struct container *c, const char *exec_id,
+				const Runsm__Process *spec)
 {
 	struct process *p = calloc(1, sizeof(*p));
 
 	if (!p)
 		return NULL;
 	p->exec_id = strdup(exec_id);
-	if (!p->exec_id) {
+	if (!p->exec_id || streams_new(p, spec) < 0) {
+		free(p->exec_id);
 		free(p);
 		return NULL;
 	}
 	p->container = c;
 	p->pidfd = p->sync = p->slave = -1;
-	for (int i = 0; i < STREAM_KINDS; i++)
-		p->streams[i] = (struct stream){.process = p,
-						.kind = (enum stream_kind)i,
-						.sock = -1,
-						.ours = -1,
-						.theirs = -1};
 	p->next = c->processes;
 	c->processes = p;
 	return p;
@@ -442,7 +446,7 @@ int process_new(struct container *c, const char *exec_id,
 			  .join = request ? -1 : container_init(c)->pidfd,
 			  .namespaces = request ? request->namespaces : c->namespaces,
 			  .die_with_parent = c->agent->test};
-	struct process *p = allocate(c, exec_id);
+	struct process *p = allocate(c, exec_id, spec);
 	int ret;
 
 	if (!p)

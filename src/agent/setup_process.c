@@ -70,20 +70,31 @@ static int set_rlimits(const Runsm__Process *process, struct rsm_error *err)
 	return 0;
 }
 
-/* So that the user can open /dev/stdout and the like anew; /dev/null stays as it is. */
-static int own_stdio(uid_t uid, struct rsm_error *err)
+static int own_fd(int fd, uid_t uid, struct rsm_error *err)
 {
-	for (int fd = 0; fd < 3; fd++) {
-		struct stat st;
+	struct stat st;
 
-		if (fstat(fd, &st) < 0)
-			return rsm_fail_errno(err, errno, "look at fd %d", fd);
-		if (st.st_uid == uid || (S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3)))
-			continue;
-		if (fchown(fd, uid, st.st_gid) < 0)
-			return rsm_fail_errno(err, errno, "give fd %d to uid %u", fd, uid);
-	}
+	if (fstat(fd, &st) < 0)
+		return rsm_fail_errno(err, errno, "look at fd %d", fd);
+	if (st.st_uid == uid || (S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3)))
+		return 0;
+	if (fchown(fd, uid, st.st_gid) < 0)
+		return rsm_fail_errno(err, errno, "give fd %d to uid %u", fd, uid);
 	return 0;
+}
+
+/* So that the user can open /dev/stdout, /dev/fd/3 and the like anew; /dev/null stays as it is. */
+static int own_fds(const struct setup *s, uid_t uid, struct rsm_error *err)
+{
+	const Runsm__Stdio *io = s->process->stdio;
+	int ret = 0;
+
+	for (int fd = 0; ret == 0 && fd < 3; fd++)
+		ret = own_fd(fd, uid, err);
+	for (size_t i = 0; ret == 0 && io && i < io->n_extra; i++)
+		if (io->extra[i]->access != RUNSM__FD_ACCESS__READ_WRITE)
+			ret = own_fd((int)io->extra[i]->fd, uid, err);
+	return ret;
 }
 
 /* ---------------------------------------------------------------- rights */
@@ -206,7 +217,7 @@ int setup_become(const struct setup *s, struct rsm_error *err)
 	if (ret == 0)
 		ret = set_rlimits(process, err);
 	if (ret == 0)
-		ret = own_stdio(user->uid, err);
+		ret = own_fds(s, user->uid, err);
 	if (ret == 0 && process->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		ret = rsm_fail_errno(err, errno, "set noNewPrivileges");
 	if (ret == 0 && !process->no_new_privileges)

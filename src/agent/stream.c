@@ -2,8 +2,8 @@
 /*
  * stdio of a process: one host stream per fd.
  *
- * stdin, stdout and stderr are pipes (a program must be able to open /dev/stdout anew, which a
- * socket does not allow), a terminal is a pty of the container: one stream that carries both ways,
+ * stdin, stdout, stderr and extra fds for one direction are pipes (a program must be able to open
+ * /dev/stdout anew, which a socket does not allow), a terminal is a pty of the container: one stream that carries both ways,
  * or, if what the host has is no terminal in itself, one for its input and one for its output.
  * Streams are connected while the child sets itself up; bytes wait in the pipe until then.
  */
@@ -20,11 +20,6 @@
 /* More than the kernel buffers of a terminal: 4 KiB of line discipline and 64 KiB before it. */
 #define TTY_BACKLOG     (128U << 10)
 #define WITHOUT_BACKLOG (1ULL << 62)
-
-static bool is_output(const struct stream *s)
-{
-	return s->kind != STREAM_STDIN;
-}
 
 static void out_done(void *cookie)
 {
@@ -98,7 +93,7 @@ static int begin(struct stream *s)
 		return 0;
 	if (s->kind == STREAM_TTY)
 		return begin_terminal(s);
-	if (is_output(s))
+	if (s->output)
 		ret = flow_new(loop, s->ours, s->sock, out_done, s, &s->out);
 	else
 		ret = flow_new(loop, s->sock, s->ours, in_done, s, &s->in);
@@ -129,11 +124,11 @@ static int open_stream(struct stream *s, uint32_t port, struct rsm_error *err)
 	if (port == 0)
 		return 0;
 	s->port = port;
-	if (!s->process->terminal) {
+	if (!s->process->terminal || s->kind == STREAM_EXTRA) {
 		if (pipe2(fds, O_CLOEXEC) < 0)
 			return rsm_fail_errno(err, errno, "make a pipe");
-		s->ours = fds[is_output(s) ? 0 : 1];
-		s->theirs = fds[is_output(s) ? 1 : 0];
+		s->ours = fds[s->output ? 0 : 1];
+		s->theirs = fds[s->output ? 1 : 0];
 	}
 	s->sock = transport_connect(a, port);
 	if (s->sock < 0)
@@ -142,11 +137,39 @@ static int open_stream(struct stream *s, uint32_t port, struct rsm_error *err)
 	return ret < 0 ? rsm_fail_errno(err, ret, "watch a stream") : 0;
 }
 
+int streams_new(struct process *p, const Runsm__Process *spec)
+{
+	size_t nextra = spec->stdio ? spec->stdio->n_extra : 0, n = STREAM_EXTRA + nextra;
+
+	p->streams = calloc(n, sizeof(*p->streams));
+	p->extra_bytes = calloc(nextra + 1, sizeof(*p->extra_bytes));
+	if (!p->streams || !p->extra_bytes) {
+		free(p->streams);
+		free(p->extra_bytes);
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < n; i++) {
+		size_t x = i - STREAM_EXTRA;
+
+		p->streams[i] = (struct stream){
+			.process = p,
+			.kind = (enum stream_kind)rsm_min(i, (size_t)STREAM_EXTRA),
+			.output = i < STREAM_EXTRA ? i != STREAM_STDIN
+						   : spec->stdio->extra[x]->access ==
+							     RUNSM__FD_ACCESS__WRITE_ONLY,
+			.sock = -1,
+			.ours = -1,
+			.theirs = -1};
+	}
+	p->nstreams = n;
+	return 0;
+}
+
 int streams_open(struct process *p, const Runsm__Process *spec, struct rsm_error *err)
 {
 	const Runsm__Stdio none = RUNSM__STDIO__INIT, *io = spec->stdio ? spec->stdio : &none;
 	const uint32_t tty_port = io->tty_port ? io->tty_port : io->stdout_port;
-	const uint32_t ports[STREAM_KINDS] = {
+	const uint32_t ports[STREAM_EXTRA] = {
 		[STREAM_STDIN] = spec->terminal && io->tty_port ? 0 : io->stdin_port,
 		[STREAM_STDOUT] = spec->terminal ? 0 : io->stdout_port,
 		[STREAM_STDERR] = spec->terminal ? 0 : io->stderr_port,
@@ -157,8 +180,17 @@ int streams_open(struct process *p, const Runsm__Process *spec, struct rsm_error
 		return rsm_fail(err, EINVAL, "a process with a terminal needs a port for it");
 	p->terminal = spec->terminal;
 	p->streams[STREAM_TTY].both_ways = io->tty_port != 0;
-	for (int i = 0; i < STREAM_KINDS; i++) {
+	for (size_t i = 0; i < STREAM_EXTRA; i++) {
 		int ret = open_stream(&p->streams[i], ports[i], err);
+
+		if (ret < 0)
+			return ret;
+	}
+	for (size_t i = 0; i < io->n_extra; i++) {
+		const Runsm__ExtraFd *x = io->extra[i];
+		int ret = x->access == RUNSM__FD_ACCESS__READ_WRITE
+				  ? 0
+				  : open_stream(&p->streams[STREAM_EXTRA + i], x->port, err);
 
 		if (ret < 0)
 			return ret;
@@ -168,7 +200,7 @@ int streams_open(struct process *p, const Runsm__Process *spec, struct rsm_error
 
 void streams_close_theirs(struct process *p)
 {
-	for (int i = 0; i < STREAM_KINDS; i++)
+	for (size_t i = 0; i < p->nstreams; i++)
 		rsm_close(&p->streams[i].theirs);
 }
 
@@ -191,7 +223,7 @@ void streams_set_terminal(struct process *p, int master)
 
 bool streams_connected(const struct process *p)
 {
-	for (int i = 0; i < STREAM_KINDS; i++)
+	for (size_t i = 0; i < p->nstreams; i++)
 		if (p->streams[i].connecting)
 			return false;
 	return true;
@@ -212,7 +244,7 @@ bool streams_drain(struct process *p, bool nobody_left)
 	bool all = true;
 
 	rsm_close(&p->slave);
-	for (int i = 0; i < STREAM_KINDS; i++) {
+	for (size_t i = 0; i < p->nstreams; i++) {
 		struct stream *s = &p->streams[i];
 
 		if (s->connecting)
@@ -227,9 +259,13 @@ bool streams_drain(struct process *p, bool nobody_left)
 
 bool streams_alive(const struct process *p)
 {
-	const struct stream *out = &p->streams[STREAM_STDOUT], *err = &p->streams[STREAM_STDERR];
+	for (size_t i = 0; i < p->nstreams; i++) {
+		const struct stream *s = &p->streams[i];
 
-	return (out->out && flow_alive(out->out)) || (err->out && flow_alive(err->out));
+		if (s->kind != STREAM_TTY && s->out && flow_alive(s->out))
+			return true;
+	}
+	return false;
 }
 
 uint64_t streams_bytes(const struct process *p, enum stream_kind kind)
@@ -242,9 +278,19 @@ uint64_t streams_bytes(const struct process *p, enum stream_kind kind)
 	return s->out ? flow_bytes(s->out) : 0;
 }
 
+size_t streams_count_extra(struct process *p)
+{
+	for (size_t i = STREAM_EXTRA; i < p->nstreams; i++) {
+		const struct flow *out = p->streams[i].out;
+
+		p->extra_bytes[i - STREAM_EXTRA] = out ? flow_bytes(out) : 0;
+	}
+	return p->nstreams - STREAM_EXTRA;
+}
+
 void streams_free(struct process *p)
 {
-	for (int i = 0; i < STREAM_KINDS; i++) {
+	for (size_t i = 0; i < p->nstreams; i++) {
 		struct stream *s = &p->streams[i];
 
 		rsm_loop_remove(s->connecting);
@@ -257,4 +303,6 @@ void streams_free(struct process *p)
 		rsm_close(&s->theirs);
 	}
 	rsm_close(&p->slave);
+	free(p->streams);
+	free(p->extra_bytes);
 }

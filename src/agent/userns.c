@@ -74,10 +74,10 @@ static int raise_limits(pid_t pid, const Runsm__Process *process, struct rsm_err
 /* The namespace's root may not give what does not belong to it to anybody. */
 static int give_streams(struct process *p, uint32_t uid, struct rsm_error *err)
 {
-	for (int i = 0; i < STREAM_KINDS; i++)
+	for (size_t i = 0; i < p->nstreams; i++)
 		if (p->streams[i].theirs >= 0 &&
 		    fchown(p->streams[i].theirs, uid, (gid_t)-1) < 0)
-			return rsm_fail_errno(err, errno, "give stdio to uid %u", uid);
+			return rsm_fail_errno(err, errno, "give a stream to uid %u", uid);
 	return 0;
 }
 

@@ -2,6 +2,7 @@
 /* The message of a process: the container's, or one of exec. */
 #include "runtime/vmconfig.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -25,6 +26,17 @@ static uint32_t port_of(int fd)
 	if (fstat(fd, &st) < 0)
 		return 0;
 	return S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3) ? 0 : 1;
+}
+
+/* As the caller opened it: what is for one direction becomes a pipe in the guest. */
+static Runsm__FdAccess access_of(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0 || (flags & O_ACCMODE) == O_RDWR)
+		return RUNSM__FD_ACCESS__READ_WRITE;
+	return (flags & O_ACCMODE) == O_RDONLY ? RUNSM__FD_ACCESS__READ_ONLY
+					       : RUNSM__FD_ACCESS__WRITE_ONLY;
 }
 
 static Runsm__Stdio *stdio_message(struct arena *a, enum vmconfig_stdio kind, unsigned extra_fds)
@@ -54,6 +66,7 @@ static Runsm__Stdio *stdio_message(struct arena *a, enum vmconfig_stdio kind, un
 		runsm__extra_fd__init(x);
 		x->fd = STDERR_FILENO + 1 + i;
 		x->port = 1;
+		x->access = access_of((int)x->fd);
 		s->extra[i] = x;
 	}
 	return s->extra ? s : NULL;

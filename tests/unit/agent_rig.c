@@ -330,6 +330,8 @@ int rig_wait(struct rig *r, const char *id, const char *exec_id, Runsm__WaitResp
 	if (error < 0)
 		return error;
 	*ret = *reply;
+	ret->extra_bytes = NULL; /* goes with the reply */
+	ret->n_extra_bytes = 0;
 	runsm__wait_response__free_unpacked(reply, NULL);
 	return 0;
 }

@@ -177,6 +177,80 @@ static void extra_fd_is_a_stream_of_both_directions(void **state)
 	assert_string_equal(r->ports[2].got.data, "0\n1\n2\n3\n5\n");
 }
 
+/* Let @s have fd 4 to read from, port 6, and fd 5 to write to, port 7. */
+static void add_one_way_fds(struct rig *r, Runsm__Stdio *io, Runsm__ExtraFd *extra,
+			    Runsm__ExtraFd **list)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		runsm__extra_fd__init(&extra[i]);
+		extra[i].fd = 4 + i;
+		extra[i].port = 6 + i;
+		list[i] = &extra[i];
+		rig_listen(r, 6 + i);
+	}
+	extra[0].access = RUNSM__FD_ACCESS__READ_ONLY;
+	extra[1].access = RUNSM__FD_ACCESS__WRITE_ONLY;
+	io->extra = list;
+	io->n_extra = 2;
+}
+
+static void extra_fd_of_one_direction_is_a_pipe_that_its_user_can_open(void **state)
+{
+	Runsm__ExtraFd extra[2], *list[2];
+	struct rig *r = rig(state);
+	Runsm__WaitResponse status;
+	struct rig_spec s;
+
+	rig_spec(&s, "c", "cat /proc/self/fd/4 >/proc/self/fd/5; echo end >&5");
+	s.user.uid = 1000;
+	add_one_way_fds(r, &s.io, extra, list);
+	assert_int_equal(rig_create(r, &s), 0);
+	rig_wait_connected(r, 6);
+	assert_int_equal(write(r->ports[6].conn, "word\n", 5), 5);
+	shutdown(r->ports[6].conn, SHUT_WR);
+	assert_int_equal(rig_start(r, "c"), 0);
+	assert_int_equal(rig_wait(r, "c", "", &status), 0);
+	assert_int_equal(status.status, 0);
+	rig_wait_end(r, 7);
+	assert_string_equal(r->ports[7].got.data, "word\nend\n");
+}
+
+static void exit_of_exec_is_not_told_before_its_extra_fds_are_drained(void **state)
+{
+	Runsm__ProcessRequest request = RUNSM__PROCESS_REQUEST__INIT;
+	Runsm__ExtraFd extra[2], *list[2];
+	struct rig *r = rig(state);
+	struct rig_spec s, x;
+	int answers = 0;
+
+	rig_spec(&s, "c", "exec sleep 1000");
+	assert_int_equal(rig_create(r, &s), 0);
+	assert_int_equal(rig_start(r, "c"), 0);
+	/* More than the socket between us holds, and less than that and the pipe. */
+	rig_spec(&x, "c", "dd if=/dev/zero bs=1000 count=240 2>&- >&5; echo done >&2");
+	add_one_way_fds(r, &x.io, extra, list);
+	x.io.stdin_port = 0;
+	rig_listen(r, 2);
+	rig_listen(r, 3);
+	r->ports[7].stalled = true;
+	assert_int_equal(rig_exec(r, "c", "e", &x.process), 0);
+	request.id = s.request.id;
+	request.exec_id = (char *)"e";
+	assert_int_equal(ttrpc_call_async(r->agent, &runsm__agent__descriptor, "Wait",
+					  &request.base, NULL, 0, note_answer, &answers),
+			 0);
+	rig_wait_end(r, 3);
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(rsm_loop_once(r->loop, 10), 0);
+	assert_int_equal(answers, 0);
+	r->ports[7].stalled = false;
+	assert_int_equal(rsm_source_set_events(r->ports[7].source, EPOLLIN), 0);
+	rig_wait_end(r, 7);
+	assert_int_equal(r->ports[7].got.len, 240000);
+	while (answers == 0)
+		assert_int_equal(rsm_loop_once(r->loop, 100), 0);
+}
+
 /* ---------------------------------------------------------------- terminal */
 
 static void tty_spec(struct rig_spec *s, const char *script)
@@ -255,6 +329,8 @@ int main(void)
 		ROW(host_that_closes_stdout_gives_sigpipe),
 		ROW(missing_port_fails_the_creation_by_name),
 		ROW(extra_fd_is_a_stream_of_both_directions),
+		ROW(extra_fd_of_one_direction_is_a_pipe_that_its_user_can_open),
+		ROW(exit_of_exec_is_not_told_before_its_extra_fds_are_drained),
 		ROW(terminal_is_controlling_sized_and_at_dev_console),
 		ROW(terminal_takes_input_control_characters_and_resize),
 		ROW(host_that_goes_away_hangs_the_terminal_up),

@@ -45,12 +45,19 @@ int process_new(struct sandbox *s, const char *exec_id, struct process **ret)
 	return 0;
 }
 
+/* Their relays are not looked at any more. */
+static void forget_relays(struct process *p)
+{
+	p->in = p->out = p->err = p->tty = NULL;
+	memset(p->extra, 0, sizeof(p->extra));
+}
+
 static void free_relays(struct process *p)
 {
 	for (size_t i = 0; i < p->nrelays; i++)
 		stdio_relay_free(p->relays[i]);
 	p->nrelays = 0;
-	p->in = p->out = p->err = p->tty = NULL;
+	forget_relays(p);
 }
 
 /* Keep what the guest may still write to, other than a terminal, which ended with its session. */
@@ -67,7 +74,7 @@ static void free_ended_relays(struct process *p)
 			p->relays[kept++] = r;
 	}
 	p->nrelays = kept;
-	p->in = p->out = p->err = p->tty = NULL;
+	forget_relays(p);
 }
 
 void process_free(struct process *p)
@@ -121,9 +128,15 @@ static int add_relay(struct process *p, int fd, unsigned dirs, uint32_t *port,
 		return rsm_fail_errno(err, failure, "stdio");
 	}
 	p->relays[p->nrelays++] = r;
-	if (ret)
-		*ret = r;
+	*ret = r;
 	return 0;
+}
+
+static unsigned extra_dirs(const Runsm__ExtraFd *x)
+{
+	if (x->access == RUNSM__FD_ACCESS__READ_ONLY)
+		return STDIO_SOURCE;
+	return x->access == RUNSM__FD_ACCESS__WRITE_ONLY ? STDIO_SINK : STDIO_SOURCE | STDIO_SINK;
 }
 
 int process_add_stdio(struct process *p, Runsm__Stdio *stdio, const int *fds, size_t nfds,
@@ -143,17 +156,17 @@ int process_add_stdio(struct process *p, Runsm__Stdio *stdio, const int *fds, si
 
 	for (size_t i = 0; i < RSM_ARRAY_SIZE(fixed) + stdio->n_extra; i++) {
 		bool extra = i >= RSM_ARRAY_SIZE(fixed);
-		uint32_t *port =
-			extra ? &stdio->extra[i - RSM_ARRAY_SIZE(fixed)]->port : fixed[i].port;
+		size_t x = extra ? i - RSM_ARRAY_SIZE(fixed) : 0;
+		uint32_t *port = extra ? &stdio->extra[x]->port : fixed[i].port;
 		int r;
 
 		if (*port == 0)
 			continue;
-		if (next == nfds || p->nrelays == RELAYS_MAX)
+		if (next == nfds || p->nrelays == RELAYS_MAX || x >= EXTRA_FDS_MAX)
 			return rsm_fail(err, EINVAL, "stdio: %zu file descriptors are too few",
 					nfds);
-		r = add_relay(p, fds[next++], extra ? STDIO_SOURCE | STDIO_SINK : fixed[i].dirs,
-			      port, extra ? NULL : fixed[i].relay, err);
+		r = add_relay(p, fds[next++], extra ? extra_dirs(stdio->extra[x]) : fixed[i].dirs,
+			      port, extra ? &p->extra[x] : fixed[i].relay, err);
 		if (r < 0)
 			return r;
 	}
@@ -161,6 +174,14 @@ int process_add_stdio(struct process *p, Runsm__Stdio *stdio, const int *fds, si
 }
 
 /* ---- the end */
+
+static bool extra_relayed(const struct process *p)
+{
+	for (size_t i = 0; i < EXTRA_FDS_MAX; i++)
+		if (p->extra[i] && !stdio_relay_done(p->extra[i], p->extra_bytes[i]))
+			return false;
+	return true;
+}
 
 static bool relayed(struct process *p)
 {
@@ -174,7 +195,7 @@ static bool relayed(struct process *p)
 	}
 	if ((!p->out || stdio_relay_done(p->out, p->result.stdout_bytes)) &&
 	    (!p->err || stdio_relay_done(p->err, p->result.stderr_bytes)) &&
-	    (!p->tty || stdio_relay_done(p->tty, p->result.tty_bytes)))
+	    (!p->tty || stdio_relay_done(p->tty, p->result.tty_bytes)) && extra_relayed(p))
 		return true;
 	if (now - p->stalled_ns < STALL_NS)
 		return false;
@@ -288,6 +309,8 @@ static void wait_done(void *cookie, const ProtobufCMessage *reply, const struct 
 		p->result.tty_bytes = answer->tty_bytes;
 		p->result.oom_killed = answer->oom_killed;
 		oom_take(s, answer->oom_kills);
+		for (size_t i = 0; i < rsm_min(answer->n_extra_bytes, (size_t)EXTRA_FDS_MAX); i++)
+			p->extra_bytes[i] = answer->extra_bytes[i];
 	} else {
 		rsm_log_warn("wait for process '%s': %s", p->exec_id, err->message);
 		p->result.status = EXIT_VM_FAILED;

@@ -78,6 +78,8 @@ struct oom_waiter {
  * @orphan:	that connection is gone: it is to be killed
  * @relays:	one per stdio stream; once @reported, those that others still write to
  * @result:	the agent's answer to Wait, valid once @ended
+ * @extra:	of the extra fds, in their order; NULL once @reported
+ * @extra_bytes: as many as the agent says it put on them, valid once @ended
  * @reported:	its waiters were answered
  * @progress:	relayed bytes when last looked at, @stalled_ns: since when they have not changed
  */
@@ -90,6 +92,8 @@ struct process {
 	size_t nrelays;
 	/* Those that WaitResponse counts, and stdin; NULL if not there, or once @reported. */
 	struct stdio_relay *in, *out, *err, *tty;
+	struct stdio_relay *extra[EXTRA_FDS_MAX];
+	uint64_t extra_bytes[EXTRA_FDS_MAX];
 	Runsm__WaitResponse result;
 	bool ended, reported, orphan;
 	uint64_t progress, stalled_ns;
