@@ -190,3 +190,52 @@ CapEff:	0000000000000020" "$output"
 	wait_for 10 eval '! rt ps "$ID" | grep -q "sleep 4321"'
 	is running "$(ctr_status)"
 }
+
+# A container that may make cgroups of its own, with one of the name "sub"
+with_cgroup() {
+	bundle
+	cfg '.mounts |= map(if .type == "cgroup" then .options -= ["ro"] else . end)'
+	ctr_up
+	rtx 0 exec "$ID" mkdir -p /sys/fs/cgroup/sub/below
+}
+
+@test "exec --cgroup runs the process in a cgroup below the container's" {
+	runsm_only # runc has the host's cgroups, of either version
+	with_cgroup
+	rtx 0 exec --cgroup /sub "$ID" cat /proc/self/cgroup
+	is 0::/sub "$output"
+	rtx 0 exec --cgroup ./sub/x/../below// "$ID" cat /proc/self/cgroup
+	is 0::/sub/below "$output"
+	rtx 0 exec --cgroup / "$ID" cat /proc/self/cgroup
+	is 0::/ "$output"
+	rt exec --detach --cgroup sub "$ID" sleep 1003 </dev/null >/dev/null 2>&1
+	rtx 0 exec "$ID" sh -c 'cat /sys/fs/cgroup/sub/cgroup.procs | wc -l'
+	is 1 "$output"
+	rtx 0 ps -f json "$ID"
+	is 2 "$(jq length <<<"$output")"
+}
+
+@test "exec --cgroup: what is no cgroup below the container's is refused" {
+	runsm_only
+	with_cgroup
+	fails 255 'exec failed: .. is not a sub cgroup path' exec --cgroup .. "$ID" true
+	fails 255 'sub/../../x is not a sub cgroup path' exec --cgroup sub/../../x "$ID" true
+	fails 255 'to cgroups: /nonexistent/cgroup.procs: no such file or directory' \
+		exec --cgroup nonexistent "$ID" true
+	fails 255 'cgroup.procs: not a directory' exec --cgroup cgroup.procs "$ID" true
+	fails 255 'unknown controller cpu ' exec --cgroup cpu,memory:/ "$ID" true
+	fails 255 'invalid --cgroup argument: a:b:c' exec --cgroup a:b:c "$ID" true
+	fails 255 'sub .missing <controller>: prefix.' exec --cgroup sub --cgroup sub "$ID" true
+}
+
+@test "exec follows init into its cgroup where the container's may have no processes" {
+	runsm_only
+	with_cgroup
+	rtx 0 exec "$ID" sh -ec 'cd /sys/fs/cgroup; mkdir init
+		echo 1 >init/cgroup.procs; echo $$ >init/cgroup.procs; echo +pids >cgroup.subtree_control'
+	rtx 0 exec "$ID" cat /proc/self/cgroup
+	is 0::/init "$output"
+	rtx 0 exec --cgroup sub "$ID" cat /proc/self/cgroup
+	is 0::/sub "$output"
+	fails 255 'to cgroups: /cgroup.procs: device or resource busy' exec --cgroup / "$ID" true
+}

@@ -603,8 +603,8 @@ src() { cd "$BATS_TEST_DIRNAME/.." && pwd; }
 		--no-new-keyring --pid-file "$T/c.pid" c </dev/null >"$T/out" 2>"$T/err"
 	rtx 0 start c
 	rtx 0 exec --process-label x --apparmor y c 0
-	rtx 255 exec --cgroup /x c 0
-	[[ $stderr == *cgroup* ]]
+	rtx 255 exec --cgroup memory:/x c 0
+	[[ $stderr == *'unknown controller memory'* ]]
 	rtx 0 ps c -ef
 	rtx 1 ps c -eo pid
 	[[ $stderr == *"options of ps(1)"* ]]

@@ -79,6 +79,10 @@ int cgroup_new(const struct agent *a, const char *id, uint64_t pids_limit, int *
 	       struct rsm_error *err);
 /* Attach a program of type BPF_PROG_TYPE_CGROUP_DEVICE, @len bytes of struct bpf_insn; 0: nothing */
 int cgroup_filter_devices(int cgroup_fd, const void *program, size_t len, struct rsm_error *err);
+/* The cgroup at @path below a container's, "/" being that itself; Return: fd or -errno */
+int cgroup_open_below(int cgroup_fd, const char *path);
+/* The one that a process of container @id is in; Return: fd or -errno */
+int cgroup_open_of(int cgroup_fd, const char *id, pid_t pid);
 /* rmdir; busy while something runs in it */
 int cgroup_remove(const struct agent *a, const char *id);
 /* Value of a line "NAME VALUE" of a file like memory.events; false if there is none. */
@@ -193,13 +197,14 @@ struct process {
  * @c:		container it joins, or, when it is the first, becomes
  * @request:	of init; NULL for exec
  * @spec:	what to run
+ * @cgroup:	of exec: the one below the container's to run it in, or "" (agent.proto)
  * @call:	answered when the outcome is known; consumed on success only
  *
  * Context: blocks for the look-up of exports on the host, when @request is given.
  */
 int process_new(struct container *c, const char *exec_id,
 		const Runsm__CreateContainerRequest *request, const Runsm__Process *spec,
-		struct ttrpc_call *call, struct rsm_error *err);
+		const char *cgroup, struct ttrpc_call *call, struct rsm_error *err);
 void process_start(struct process *p, struct ttrpc_call *call);
 /* The kernel says it ended. */
 void process_reaped(struct process *p, int wstatus);

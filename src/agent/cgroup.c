@@ -6,6 +6,7 @@
 #include "base/io.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -54,6 +55,37 @@ int cgroup_new(const struct agent *a, const char *id, uint64_t pids_limit, int *
 	}
 	*ret_fd = rsm_steal_fd(fd);
 	return 0;
+}
+
+int cgroup_open_below(int cgroup_fd, const char *path)
+{
+	while (*path == '/')
+		path++;
+	return rsm_openat2(cgroup_fd, *path ? path : ".", O_RDONLY | O_DIRECTORY, 0,
+			   RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV);
+}
+
+int cgroup_open_of(int cgroup_fd, const char *id, pid_t pid)
+{
+	_cleanup_free_ char *text = NULL;
+	char path[64], name[NAME_MAX + 3], *at;
+	int ret = rsm_format(path, sizeof(path), "/proc/%d/cgroup", (int)pid);
+
+	if (ret == 0)
+		ret = rsm_format(name, sizeof(name), "/%s/", id);
+	if (ret == 0)
+		ret = rsm_read_file_at(AT_FDCWD, path, FILE_MAX_BYTES, &text, NULL);
+	if (ret < 0)
+		return ret;
+	/* cgroups(7): "0::PATH", and on machines of tests lines of version 1 before it */
+	at = strstr(text, "0::");
+	while (at && at != text && at[-1] != '\n')
+		at = strstr(at + 1, "0::");
+	if (!at)
+		return -ENOENT;
+	at[strcspn(at, "\n")] = '\0';
+	at = strstr(at, name);
+	return cgroup_open_below(cgroup_fd, at ? at + strlen(name) : "/");
 }
 
 /* A container that mounted cgroup2 may have made cgroups of its own below. */

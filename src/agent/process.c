@@ -17,6 +17,7 @@
 #include "base/io.h"
 #include "base/proc.h"
 
+#include <ctype.h>
 #include <fcntl.h>
 #include <linux/sched.h>
 #include <sched.h>
@@ -276,7 +277,7 @@ static int clone_child(struct process *p, const struct setup *s)
 	struct clone_args args = {.flags = CLONE_PIDFD | CLONE_INTO_CGROUP,
 				  .pidfd = (uint64_t)(uintptr_t)&p->pidfd,
 				  .exit_signal = SIGCHLD,
-				  .cgroup = (uint64_t)p->container->cgroup_fd};
+				  .cgroup = (uint64_t)s->cgroup};
 	long pid;
 
 	if (s->request)
@@ -290,6 +291,40 @@ static int clone_child(struct process *p, const struct setup *s)
 	if (!s->request && pid != 0)
 		rsm_assert(setns(a->pidns_fd, CLONE_NEWPID) == 0);
 	return (int)pid;
+}
+
+/* In runc's words: callers look for them. */
+static int cgroup_failed(const char *path, int ret, struct rsm_error *err)
+{
+	char why[64];
+
+	(void)rsm_format(why, sizeof(why), "%s", strerror(-ret));
+	why[0] = (char)tolower((unsigned char)why[0]);
+	return rsm_fail(err, -ret, "error adding pid of the process to cgroups: %s%s/cgroup.procs: %s",
+			*path == '/' ? "" : "/", strcmp(path, "/") == 0 ? "" : path, why);
+}
+
+/* A cgroup that passes controllers on to those below it has no processes itself: exec goes where
+ * init is then, unless it was told where to go. */
+static int clone_into_cgroup(struct process *p, struct setup *s, const char *path,
+			     struct rsm_error *err)
+{
+	struct container *c = p->container;
+	int ret;
+
+	s->cgroup = cgroup_open_below(c->cgroup_fd, path);
+	if (s->cgroup < 0)
+		return cgroup_failed(path, s->cgroup, err);
+	ret = clone_child(p, s);
+	if (ret == -EBUSY && !s->request && !*path) {
+		rsm_close(&s->cgroup);
+		s->cgroup = cgroup_open_of(c->cgroup_fd, c->id, container_init(c)->pid);
+		ret = s->cgroup < 0 ? s->cgroup : clone_child(p, s);
+	}
+	/* It has processes only below it, threads only, or is gone. */
+	if (ret == -EBUSY || ret == -EOPNOTSUPP || ret == -ENODEV)
+		return cgroup_failed(path, ret, err);
+	return ret < 0 ? rsm_fail_errno(err, ret, "start a process in container '%s'", c->id) : ret;
 }
 
 static int open_trees(struct agent *a, struct setup *s, struct rsm_error *err)
@@ -356,6 +391,7 @@ static void close_setup(struct setup *s)
 	for (size_t i = 0; i < s->nnodes; i++)
 		rsm_close(&s->nodes[i]);
 	rsm_close(&s->sync);
+	rsm_close(&s->cgroup);
 	free(s->nodes);
 	free(s->trees);
 	free(s->extra);
@@ -377,7 +413,7 @@ static int prepare_child(struct process *p, const struct setup *s, struct rsm_er
 	return ret;
 }
 
-static int launch(struct process *p, struct setup *s, struct rsm_error *err)
+static int launch(struct process *p, struct setup *s, const char *cgroup, struct rsm_error *err)
 {
 	struct agent *a = p->container->agent;
 	int sv[2], ret;
@@ -402,10 +438,9 @@ static int launch(struct process *p, struct setup *s, struct rsm_error *err)
 		ret = rsm_loop_add(a->loop, p->sync, EPOLLIN, on_sync, p, &p->sync_source);
 	if (ret < 0)
 		return rsm_fail_errno(err, ret, "watch the child");
-	ret = clone_child(p, s);
+	ret = clone_into_cgroup(p, s, cgroup, err);
 	if (ret < 0)
-		return rsm_fail_errno(err, ret, "start a process in container '%s'",
-				      p->container->id);
+		return ret;
 	if (ret == 0)
 		setup_child(s);
 	p->pid = ret;
@@ -437,12 +472,13 @@ static struct process *allocate(struct container *c, const char *exec_id,
 
 int process_new(struct container *c, const char *exec_id,
 		const Runsm__CreateContainerRequest *request, const Runsm__Process *spec,
-		struct ttrpc_call *call, struct rsm_error *err)
+		const char *cgroup, struct ttrpc_call *call, struct rsm_error *err)
 {
 	struct setup s = {.request = request,
 			  .process = spec,
 			  .staging = c->agent->staging,
 			  .sync = -1,
+			  .cgroup = -1,
 			  .join = request ? -1 : container_init(c)->pidfd,
 			  .namespaces = request ? request->namespaces : c->namespaces,
 			  .die_with_parent = c->agent->test};
@@ -454,7 +490,7 @@ int process_new(struct container *c, const char *exec_id,
 	s.userns = (s.namespaces & CLONE_NEWUSER) != 0;
 	c->namespaces = s.namespaces;
 	p->oom_kills_before = oom_look(&c->oom);
-	ret = launch(p, &s, err);
+	ret = launch(p, &s, cgroup, err);
 	close_setup(&s);
 	if (ret < 0) {
 		process_free(p);

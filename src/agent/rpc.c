@@ -79,7 +79,7 @@ static void create(void *cookie, struct ttrpc_call *call, const ProtobufCMessage
 	if (ret == 0)
 		ret = cgroup_limit(c->cgroup_fd, "memory.max", r->memory_limit, &err);
 	if (ret == 0)
-		ret = process_new(c, "", r, r->process, call, &err);
+		ret = process_new(c, "", r, r->process, "", call, &err);
 	if (ret == 0)
 		return;
 	container_free(c);
@@ -116,7 +116,8 @@ static void exec(void *cookie, struct ttrpc_call *call, const ProtobufCMessage *
 		if (old)
 			process_free(old);
 		container_forget_ended(init->container);
-		ret = process_new(init->container, r->exec_id, NULL, r->process, call, &err);
+		ret = process_new(init->container, r->exec_id, NULL, r->process, r->cgroup, call,
+				  &err);
 	}
 	if (ret < 0)
 		ttrpc_fail_error(call, &err);

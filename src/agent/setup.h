@@ -42,6 +42,7 @@ struct setup_extra {
  * @stdio:	fds to become 0, 1, 2; -1: /dev/null, or all three the terminal
  * @nodes:	device nodes to mount, in a user namespace: it may make none (setup_dev.c)
  * @join:	exec: pidfd of the container's init
+ * @cgroup:	the child is born in
  * @namespaces:	CLONE_NEW* that the container asked for
  * @userns:	the child is in a user namespace, or will be
  */
@@ -58,6 +59,7 @@ struct setup {
 	int *nodes;
 	size_t nnodes;
 	int join;
+	int cgroup;
 	uint64_t namespaces;
 	bool userns;
 	bool die_with_parent;

@@ -3,9 +3,10 @@
  * stdio of a process: one host stream per fd.
  *
  * stdin, stdout, stderr and extra fds for one direction are pipes (a program must be able to open
- * /dev/stdout anew, which a socket does not allow), a terminal is a pty of the container: one stream that carries both ways,
- * or, if what the host has is no terminal in itself, one for its input and one for its output.
- * Streams are connected while the child sets itself up; bytes wait in the pipe until then.
+ * /dev/stdout anew, which a socket does not allow), a terminal is a pty of the container: one
+ * stream that carries both ways, or, if what the host has is no terminal in itself, one for its
+ * input and one for its output. Streams are connected while the child sets itself up; bytes wait in
+ * the pipe until then.
  */
 #include "agent/agent.h"
 

@@ -17,6 +17,7 @@
 #include "runtime/vmconfig.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -48,7 +49,8 @@ static const struct cmd_opt opts[] = {
 	{"cap", 'c', CMD_LIST, AT(cap), "add a capability to the process"},
 	{"preserve-fds", 0, CMD_UINT, AT(preserve_fds),
 	 "pass N additional file descriptors, from 3 on, as byte streams (default: 0)"},
-	{"cgroup", 0, CMD_STRING, AT(cgroup), "not supported yet"},
+	{"cgroup", 0, CMD_LIST, AT(cgroup),
+	 "run the process in an existing cgroup below the container's"},
 	{"ignore-paused", 0, CMD_FLAG, AT(ignore_paused),
 	 "of a paused container: wait until it is resumed"},
 };
@@ -64,6 +66,7 @@ struct exec {
 	struct tty_raw raw;
 	int console; /* connected --console-socket, or -1 */
 	char exec_id[40];
+	char cgroup[PATH_MAX];
 };
 
 static void exec_done(struct exec *x)
@@ -80,8 +83,6 @@ static void exec_done(struct exec *x)
 
 static int check_options(const struct exec_opts *o, bool terminal, struct rsm_error *err)
 {
-	if (o->cgroup && o->cgroup[0])
-		return rsm_fail(err, EOPNOTSUPP, "--cgroup is not supported yet");
 	if (o->detach && terminal && !o->console_socket)
 		return rsm_fail(
 			err, EINVAL,
@@ -170,6 +171,7 @@ static int start_process(struct exec *x, struct rsm_error *err)
 	request.id = x->c->id;
 	request.exec_id = x->exec_id;
 	request.process = p;
+	request.cgroup = x->cgroup;
 	return ttrpc_call_sync(x->s.cl->conn, &runsm__sandbox__descriptor, "Exec", &request.base,
 			       fds, collect_fds(x, p, fds), CTR_CALL_TIMEOUT_MS, NULL, err);
 }
@@ -324,7 +326,9 @@ static int run(const struct cmd_env *env, const void *o, int argc, char **argv,
 	/* The fds first: later ones of our own would be taken for the caller's. */
 	int ret = launch_check_fds(x.o->preserve_fds, err);
 
-	if (ret < 0 || (ret = ctr_open(env->root, argv[0], false, &x.c, err)) < 0 ||
+	if (ret < 0 ||
+	    (ret = exec_cgroup(&x.o->cgroup, x.cgroup, sizeof(x.cgroup), err)) < 0 ||
+	    (ret = ctr_open(env->root, argv[0], false, &x.c, err)) < 0 ||
 	    (ret = check_status(&x, err)) < 0 ||
 	    (ret = exec_process_load(x.c, x.o, argc - 1, argv + 1, &x.spec, err)) < 0 ||
 	    (ret = check_options(x.o, x.spec->process.terminal, err)) < 0 ||

@@ -153,3 +153,55 @@ int exec_process_load(const struct ctr *c, const struct exec_opts *o, int argc, 
 	*ret = rsm_steal_ptr(spec);
 	return 0;
 }
+
+/* Append the components of @path, without ".", ".." and doubled slashes; false: it leads out. */
+static bool normalise(const char *path, char *ret)
+{
+	size_t len = 0;
+
+	for (const char *at = path, *end; *at; at = end) {
+		at += strspn(at, "/");
+		end = at + strcspn(at, "/");
+		if (end == at || (end - at == 1 && at[0] == '.'))
+			continue;
+		if (end - at == 2 && at[0] == '.' && at[1] == '.') {
+			if (len == 0)
+				return false;
+			while (ret[--len] != '/')
+				;
+			continue;
+		}
+		ret[len++] = '/';
+		memcpy(ret + len, at, (size_t)(end - at));
+		len += (size_t)(end - at);
+	}
+	if (len == 0)
+		ret[len++] = '/';
+	ret[len] = '\0';
+	return true;
+}
+
+int exec_cgroup(const struct cmd_list *args, char *ret, size_t size, struct rsm_error *err)
+{
+	ret[0] = '\0';
+	for (size_t i = 0; i < args->n; i++) {
+		const char *arg = args->v[i], *colon = strchr(arg, ':');
+
+		if (colon && strchr(colon + 1, ':'))
+			return rsm_fail(err, EINVAL, "invalid --cgroup argument: %s", arg);
+		if (!colon && args->n > 1)
+			return rsm_fail(err, EINVAL,
+					"invalid --cgroup argument: %s (missing <controller>: prefix)",
+					arg);
+		if (colon)
+			return rsm_fail(err, EINVAL,
+					"unknown controller %.*s in --cgroup: the guest has cgroup v2, "
+					"where one path is for all of them",
+					(int)strcspn(arg, ",:"), arg);
+		if (strlen(arg) + 2 > size)
+			return rsm_fail(err, ENAMETOOLONG, "--cgroup: the path is too long");
+		if (!normalise(arg, ret))
+			return rsm_fail(err, EINVAL, "%s is not a sub cgroup path", arg);
+	}
+	return 0;
+}

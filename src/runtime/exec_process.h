@@ -9,8 +9,7 @@
 
 struct exec_opts {
 	const char *console_socket, *cwd, *user, *process, *pid_file, *process_label, *apparmor;
-	const char *cgroup;
-	struct cmd_list env, additional_gids, cap;
+	struct cmd_list env, additional_gids, cap, cgroup;
 	bool tty, detach, no_new_privs, ignore_paused;
 	unsigned preserve_fds;
 };
@@ -22,5 +21,12 @@ struct exec_opts {
  */
 int exec_process_load(const struct ctr *c, const struct exec_opts *o, int argc, char **argv,
 		      struct oci_spec **ret, struct rsm_error *err);
+
+/**
+ * exec_cgroup() - What --cgroup says, as the guest is told
+ * @args:	PATH, or any number of CONTROLLER[,CONTROLLER...]:PATH, which only cgroup v1 has
+ * @ret:	normalised path, absolute below the container's cgroup; "" without the option; of @size
+ */
+int exec_cgroup(const struct cmd_list *args, char *ret, size_t size, struct rsm_error *err);
 
 #endif
