@@ -42,3 +42,52 @@ load helpers
 	matches 'sleep 1000' "$output"
 	rt resume "$ID"
 }
+
+@test "ps has the columns of ps(1), and refuses the options it does not have by name" {
+	bundle
+	ctr_up
+	rtx 0 ps "$ID"
+	matches '^UID +PID +PPID +C +STIME +TTY +TIME +CMD$' "${lines[0]}"
+	matches '^root +[0-9]+ +[0-9]+ +[0-9]+ +[0-9]{2}:[0-9]{2} +\? +00:00:[0-9]{2} sleep 1000$' \
+		"${lines[1]}"
+	rtx 0 ps "$ID" -e -x
+	matches '^ +PID +TTY +STAT +TIME +COMMAND$' "${lines[0]}"
+	is 2 "${#lines[@]}"
+	rtx 0 ps "$ID" aux
+	matches '^USER +PID +%CPU +%MEM +VSZ +RSS +TTY +STAT +START +TIME +COMMAND$' "${lines[0]}"
+	is 2 "${#lines[@]}"
+	runsm_only # ps(1) has these
+	fails 1 "ps: option '-l' is not supported" ps "$ID" -el
+	fails 1 "ps: option '--forest' is not supported" ps "$ID" --forest
+	fails 1 "ps: column 'wchan' is not supported" ps "$ID" -eo pid,wchan
+}
+
+# What may differ is left out: pids are those of the VM here, those of the container there.
+@test "ps says what ps(1) in the container says" {
+	local columns=user,uid,comm,s,stat,tty,nlwp,nice,vsz,args ps file
+	runsm_only # runc's are processes of the host
+	ps=$(command -v ps)
+	bundle debian
+	for file in "$ps" $(ldd "$ps" | awk '/=> \// { print $3 }'); do
+		[ -e "$BUNDLE/rootfs$file" ] || cp -L --parents "$file" "$BUNDLE/rootfs"
+	done
+	sh_args 'nice -n 5 sleep 1001 & setsid sleep 1002 & exec -a other sleep 1003'
+	cfg '.process.args[0] = "/bin/bash"'
+	ctr_up
+	wait_for 20 eval '[ "$(rt ps "$ID" -o s= -o comm= | sort -u)" = "S sleep" ]'
+	for opts in "-eo $columns" "axo args,cmd" "-e -o pgid= -o args"; do
+		# shellcheck disable=SC2086 # several words
+		rtx 0 ps "$ID" $opts
+		here=$output
+		# shellcheck disable=SC2086
+		rtx 0 exec "$ID" ps $opts
+		is "$(grep -v 'ps ' <<<"$output" | sed '1!s/^ *[0-9]* \(sleep\|other\)/\1/' | sort)" \
+			"$(sed '1!s/^ *[0-9]* \(sleep\|other\)/\1/' <<<"$here" | sort)"
+	done
+	for opts in -ef aux; do
+		rtx 0 ps "$ID" $opts
+		here=${lines[0]}
+		rtx 0 exec "$ID" ps $opts
+		is "${lines[0]}" "$here"
+	done
+}

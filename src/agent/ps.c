@@ -7,6 +7,9 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/sysinfo.h>
+#include <time.h>
+#include <unistd.h>
 
 #define FILE_MAX_BYTES    (256U << 10)
 #define CMDLINE_MAX_BYTES 4096
@@ -26,16 +29,24 @@ static bool read_stat(pid_t pid, Runsm__ProcessInfo *info)
 	char *open = text ? strchr(text, '(') : NULL, *close = text ? strrchr(text, ')') : NULL;
 	unsigned long utime, stime;
 	unsigned long long start;
-	int ppid;
+	int ppid, pgrp, session, tty;
+	long threads, rss;
 	char state;
 
 	if (!open || !close || close < open)
 		return false;
 	if (sscanf(close + 1,
-		   " %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d %*d %*d %*d %*d %llu",
-		   &state, &ppid, &utime, &stime, &start) != 5)
+		   " %c %d %d %d %d %d %*u %*u %*u %*u %*u %lu %lu %*d %*d %*d %d %ld %*d %llu %lu "
+		   "%ld",
+		   &state, &ppid, &pgrp, &session, &tty, &info->tpgid, &utime, &stime, &info->nice,
+		   &threads, &start, &info->vsz_bytes, &rss) != 13)
 		return false;
 	info->ppid = (uint32_t)ppid;
+	info->pgid = (uint32_t)pgrp;
+	info->session = (uint32_t)session;
+	info->tty = (uint32_t)tty;
+	info->threads = (uint32_t)threads;
+	info->rss_bytes = (uint64_t)rss * (uint64_t)sysconf(_SC_PAGESIZE);
 	info->cpu_ticks = (uint64_t)utime + stime;
 	info->start_ticks = start;
 	info->state = strndup(&state, 1);
@@ -43,12 +54,16 @@ static bool read_stat(pid_t pid, Runsm__ProcessInfo *info)
 	return info->state && info->comm;
 }
 
-static uint32_t read_uid(pid_t pid)
+static void read_status(pid_t pid, Runsm__ProcessInfo *info)
 {
 	_cleanup_free_ char *text = read_of(pid, "status", NULL);
-	const char *at = text ? strstr(text, "\nUid:\t") : NULL;
+	const char *uid = text ? strstr(text, "\nUid:\t") : NULL;
+	const char *locked = text ? strstr(text, "\nVmLck:\t") : NULL;
 
-	return at ? (uint32_t)strtoul(at + strlen("\nUid:\t"), NULL, 10) : 0;
+	if (uid)
+		(void)sscanf(uid, "\nUid:\t%u\t%u", &info->uid, &info->euid);
+	if (locked)
+		info->locked = strtoul(locked + strlen("\nVmLck:\t"), NULL, 10) > 0;
 }
 
 /* protobuf strings are UTF-8, program arguments are any bytes. */
@@ -90,12 +105,23 @@ static Runsm__ProcessInfo *describe(pid_t pid)
 		runsm__process_info__free_unpacked(info, NULL);
 		return NULL;
 	}
-	info->uid = read_uid(pid);
+	read_status(pid, info);
 	info->cmdline = read_cmdline(pid);
 	make_text(info->comm);
 	if (info->cmdline)
 		make_text(info->cmdline);
 	return info;
+}
+
+static void describe_guest(Runsm__ProcessesResponse *reply)
+{
+	struct sysinfo si;
+
+	if (sysinfo(&si) < 0)
+		return;
+	reply->uptime = (uint64_t)si.uptime;
+	reply->memory_bytes = (uint64_t)si.totalram * si.mem_unit;
+	reply->time = (uint64_t)time(NULL);
 }
 
 void ps_reply(struct container *c, struct ttrpc_call *call)
@@ -115,6 +141,7 @@ void ps_reply(struct container *c, struct ttrpc_call *call)
 		return;
 	}
 	reply.processes = list;
+	describe_guest(&reply);
 	for (ssize_t i = 0; i < n; i++) {
 		list[reply.n_processes] = describe(pids[i]);
 		if (list[reply.n_processes])

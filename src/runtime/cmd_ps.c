@@ -11,8 +11,8 @@
 
 #include "base/math.h"
 #include "runtime/processes.h"
+#include "runtime/ps_table.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -25,40 +25,6 @@ static const struct cmd_opt opts[] = {
 	 "select one of: table or json (default: \"table\")"},
 };
 
-/* Of USER_HZ on x86-64; the guest's value, not this process's. */
-#define TICKS_PER_SECOND 100
-
-/* Text of a guest goes to the caller's terminal: control characters do not. */
-static void print_text(const char *s)
-{
-	for (; *s; s++)
-		putchar((unsigned char)*s < 0x20 || *s == 0x7f ? '?' : *s);
-}
-
-static void print_table(const Runsm__ProcessesResponse *r)
-{
-	printf("%-8s %7s %7s %-4s %10s %s\n", "UID", "PID", "PPID", "STAT", "TIME", "CMD");
-	for (size_t i = 0; i < r->n_processes; i++) {
-		const Runsm__ProcessInfo *p = r->processes[i];
-		uint64_t seconds = p->cpu_ticks / TICKS_PER_SECOND;
-		char time[32];
-
-		(void)snprintf(time, sizeof(time), "%02" PRIu64 ":%02u:%02u", seconds / 3600,
-			       (unsigned)(seconds / 60 % 60), (unsigned)(seconds % 60));
-		printf("%-8u %7u %7u ", p->uid, p->pid, p->ppid);
-		print_text(p->state);
-		printf("%*s %10s ", (int)(4 - rsm_min(strlen(p->state), (size_t)4)), "", time);
-		if (p->cmdline[0]) {
-			print_text(p->cmdline);
-		} else {
-			putchar('[');
-			print_text(p->comm);
-			putchar(']');
-		}
-		putchar('\n');
-	}
-}
-
 static int run(const struct cmd_env *env, const void *o, int argc, char **argv,
 	       struct rsm_error *err)
 {
@@ -68,14 +34,14 @@ static int run(const struct cmd_env *env, const void *o, int argc, char **argv,
 	_cleanup_ctr_ struct ctr *c = NULL;
 	const Runsm__ProcessesResponse none = RUNSM__PROCESSES_RESPONSE__INIT;
 	Runsm__ProcessesResponse *list = NULL;
+	struct ps_format table;
 	int status, ret;
 
 	if (strcmp(format, "table") != 0 && !json)
 		return rsm_fail(err, EINVAL, "invalid format option");
-	if (argc > 1 && strcmp(argv[1], "-ef") != 0)
-		return rsm_fail(err, EINVAL,
-				"options of ps(1) are not supported: the processes are "
-				"the guest's");
+	ret = ps_format_parse(argc - 1, argv + 1, &table, err);
+	if (ret < 0)
+		return ret;
 	ret = ctr_open(env->root, argv[0], false, &c, err);
 	if (ret < 0)
 		return ret;
@@ -86,7 +52,7 @@ static int run(const struct cmd_env *env, const void *o, int argc, char **argv,
 		if (json)
 			printf("[]\n");
 		else
-			print_table(&none);
+			ps_print(stdout, &table, &none);
 		return 0;
 	}
 	if (status == CTR_CREATING)
@@ -98,7 +64,7 @@ static int run(const struct cmd_env *env, const void *o, int argc, char **argv,
 	ret = status == CTR_PAUSED ? processes_recall(c, &list, err) : processes_ask(c, &list, err);
 	if (ret < 0)
 		return ret;
-	print_table(list);
+	ps_print(stdout, &table, list);
 	runsm__processes_response__free_unpacked(list, NULL);
 	return 0;
 }
@@ -106,10 +72,11 @@ static int run(const struct cmd_env *env, const void *o, int argc, char **argv,
 const struct cmd_verb cmd_ps = {
 	.name = "ps",
 	.summary = "display the processes running inside a container",
-	.usage = "[command options] <container-id>",
+	.usage = "[command options] <container-id> [ps options]",
 	.description =
-		"Process numbers are those of the VM; on the host these processes do not exist. In JSON "
-		"it is the one on the host that stands for the container.",
+		"Process numbers are those of the VM; on the host these processes do not exist. In JSON\n"
+		"   it is the one on the host that stands for the container. Of ps(1) the options -e, -ef,\n"
+		"   ax, aux and -o are there; the default is -ef.",
 	.opts = opts,
 	.nopts = RSM_ARRAY_SIZE(opts),
 	.opts_size = sizeof(struct ps_opts),
