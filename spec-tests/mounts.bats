@@ -201,6 +201,48 @@ outer
 	nothing_left
 }
 
+# podman: -v DIR:DIR:O, --mount type=image
+@test "overlay: the layers of the host are laid over each other, and written to on top" {
+	bundle
+	mkdir -p "$T"/{low,mid,up,work}
+	echo low >"$T/low/f"
+	echo low >"$T/low/gone"
+	echo mid >"$T/mid/f"
+	mknod "$T/mid/gone" c 0 0
+	add_mount /over overlay overlay "lowerdir=$T/mid:$T/low" "upperdir=$T/up" "workdir=$T/work" nosuid
+	add_mount /fixed overlay overlay "lowerdir=$T/low:$T/mid" ro
+	sh_args 'cat /over/f && ls /over && echo up >>/over/f && cat /over/f /fixed/f
+		touch /fixed/x || grep -c " /over .*nosuid" /proc/self/mountinfo'
+	ctr_run 0
+	is "mid
+f
+mid
+up
+low
+1" "$output"
+	is "mid up low" "$(cat "$T/mid/f" | tr '\n' ' ')$(tail -n 1 "$T/up/f") $(cat "$T/low/f")"
+	! grep -q "$T.* overlay " /proc/self/mountinfo
+}
+
+@test "overlay: relative layers are so to the bundle; missing ones, or none, are refused" {
+	runsm_only
+	bundle
+	mkdir -p "$T"/{low,mid}
+	echo low >"$T/low/f"
+	add_mount /over overlay overlay lowerdir=../mid:../low
+	sh_args 'cat /over/f; grep -c " /over .* - virtiofs " /proc/self/mountinfo'
+	ctr_run 0
+	is "low
+1" "$output"
+	cfg 'del(.mounts[-1])'
+	add_mount /over overlay overlay "lowerdir=$T/nowhere:$T"
+	fails 1 "overlay.*$T/nowhere.*no such file" create --bundle "$BUNDLE" "$ID"
+	nothing_left
+	cfg '.mounts[-1].options = ["ro"]'
+	fails 1 'mounts\[[0-9]+\]\.options.*lowerdir' create --bundle "$BUNDLE" "$ID"
+	nothing_left
+}
+
 @test "cgroup: the container finds its hierarchy at /sys/fs/cgroup" {
 	bundle
 	ctr_up

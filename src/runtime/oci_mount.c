@@ -122,12 +122,13 @@ static const struct option options[] = {
  */
 static const char *const relabel_options[] = {"Z", "z"};
 
-/* What is mounted inside the guest for a type of config.json. */
+/* What is mounted inside the guest for a type of config.json; an overlay on the host, before. */
 static const struct {
 	const char *type, *in_guest;
 } types[] = {
 	{"proc", "proc"},     {"sysfs", "sysfs"},    {"tmpfs", "tmpfs"},     {"devpts", "devpts"},
 	{"mqueue", "mqueue"}, {"cgroup", "cgroup2"}, {"cgroup2", "cgroup2"}, {"bind", "bind"},
+	{"overlay", "overlay"},
 };
 
 const char *oci_mount_option_name(size_t i)
@@ -249,7 +250,7 @@ static int resolve_type(struct oci_parser *p, struct oci_mount *m)
 	(void)oci_enter(p, "type");
 	return oci_fail(p, EOPNOTSUPP,
 			"file system type '%.100s' cannot be mounted inside the VM: only proc, "
-			"sysfs, tmpfs, devpts, mqueue, cgroup, cgroup2 and bind can",
+			"sysfs, tmpfs, devpts, mqueue, cgroup, cgroup2, overlay and bind can",
 			m->type);
 }
 
@@ -284,6 +285,8 @@ static int take_mount(struct oci_parser *p, const struct rsm_json *v, void *to)
 		if (m->data[0])
 			oci_warn(p, "options without effect on a bind mount: %s", m->data);
 	}
+	if (strcmp(m->type, "overlay") == 0 && !strstr(m->data, "lowerdir"))
+		return fail_at(p, "options", EINVAL, "an overlay needs a lowerdir");
 	if (m->copy_up && strcmp(m->type, "tmpfs") != 0)
 		return fail_at(p, "options", EINVAL, "'tmpcopyup' is for a tmpfs");
 	return 0;

@@ -92,6 +92,12 @@ static int check_source(size_t i, const char *path, mode_t mode, struct rsm_erro
 			S_ISSOCK(mode) ? "socket" : "device");
 }
 
+static bool is_readonly(const struct oci_mount *m)
+{
+	return ((m->flags & MS_RDONLY) || (m->rec_set & MOUNT_ATTR_RDONLY)) &&
+	       !(m->rec_clr & MOUNT_ATTR_RDONLY);
+}
+
 static int add_bind(struct arena *a, const struct vm_request *req, size_t i, Runsm__Mount *m,
 		    Runsm__VmConfig *config, struct rsm_error *err)
 {
@@ -113,13 +119,30 @@ static int add_bind(struct arena *a, const struct vm_request *req, size_t i, Run
 	if (!e)
 		return -ENOMEM;
 	e->name = arena_printf(a, "m%zu", i);
-	e->readonly = ((om->flags & MS_RDONLY) || (om->rec_set & MOUNT_ATTR_RDONLY)) &&
-		      !(om->rec_clr & MOUNT_ATTR_RDONLY);
+	e->readonly = is_readonly(om);
 	e->is_file = !S_ISDIR(st.st_mode);
 	e->recursive = (om->flags & MS_REC) != 0;
 	e->shared = true;
 	m->export = e->name;
 	m->is_file = e->is_file;
+	return 0;
+}
+
+/* The layers are directories of the host, so its kernel lays them over each other. */
+static int add_overlay(struct arena *a, const struct vm_request *req, size_t i, Runsm__Mount *m,
+		       Runsm__VmConfig *config)
+{
+	const struct oci_mount *om = &req->spec->mounts[i];
+	Runsm__Export *e = new_export(a, config, req->bundle);
+
+	if (!e)
+		return -ENOMEM;
+	e->name = arena_printf(a, "m%zu", i);
+	e->overlay = PB(om->data);
+	e->readonly = is_readonly(om);
+	e->shared = true;
+	m->type = PB("bind");
+	m->export = e->name;
 	return 0;
 }
 
@@ -134,7 +157,7 @@ static int add_mounts(struct arena *a, const struct vm_request *req, Runsm__VmCo
 	for (size_t i = 0; i < spec->n_mounts; i++) {
 		const struct oci_mount *om = &spec->mounts[i];
 		Runsm__Mount *m = arena_alloc(a, 1, sizeof(*m));
-		int ret;
+		int ret = 0;
 
 		if (!m)
 			return -ENOMEM;
@@ -147,13 +170,14 @@ static int add_mounts(struct arena *a, const struct vm_request *req, Runsm__VmCo
 		m->rec_set = om->rec_set;
 		m->rec_clr = om->rec_clr;
 		m->copy_up = om->copy_up;
-		if (strcmp(om->type, "bind") == 0) {
+		if (strcmp(om->type, "bind") == 0)
 			ret = add_bind(a, req, i, m, config, err);
-			if (ret < 0)
-				return ret;
-		} else {
+		else if (strcmp(om->type, "overlay") == 0)
+			ret = add_overlay(a, req, i, m, config);
+		else
 			m->data = PB(om->data);
-		}
+		if (ret < 0)
+			return ret;
 		c->mounts[c->n_mounts++] = m;
 	}
 	return 0;

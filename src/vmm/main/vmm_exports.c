@@ -5,7 +5,8 @@
  * open_tree(OPEN_TREE_CLONE) gives each export a mount of its own, on which MS_NODEV (the FUSE
  * server may then open by name, no device can be reached) and, where asked for, MS_RDONLY are set
  * without touching the original. It goes when its fd is closed. Where that is not allowed (no
- * CAP_SYS_ADMIN) a plain O_PATH fd is used and the FUSE server does all the checking.
+ * CAP_SYS_ADMIN) a plain O_PATH fd is used and the FUSE server does all the checking. An overlay file
+ * system that config.json lists is such a mount from the start (vmm_overlay.c).
  *
  * A second clone of the same directory or file is for the mount namespace (vmm_jail.c): it is
  * mounted there, and the file server's must have nothing mounted on it.
@@ -48,22 +49,41 @@ static int clone_tree(int fd, const Runsm__Export *e, uint64_t attributes)
 	return rsm_steal_fd(tree);
 }
 
+static int own_mount(int fd, const Runsm__Export *e)
+{
+	struct mount_attr attr = {
+		.attr_set = MOUNT_ATTR_NODEV | (e->readonly ? MOUNT_ATTR_RDONLY : 0),
+	};
+
+	if (mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
+		return -errno;
+	fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	return fd < 0 ? -errno : fd;
+}
+
 /*
  * @nodev: the fd's mount has MS_NODEV; @shown: one more clone, which is no way to a program either,
  * -1 if it cannot be had
  */
 static int open_export(const Runsm__Export *e, bool *nodev, int *shown, struct rsm_error *err)
 {
-	_cleanup_close_ int named = open(e->path, O_PATH | O_CLOEXEC), fd = -1;
+	_cleanup_close_ int named = *e->overlay ? vmm_overlay_mount(e->path, e->overlay, err)
+						: open(e->path, O_PATH | O_CLOEXEC);
+	_cleanup_close_ int fd = -1;
 	struct stat st;
 
+	if (*e->overlay && named < 0)
+		return named;
 	if (named < 0 || fstat(named, &st) < 0)
 		return rsm_fail_errno(err, errno, "open '%s'", e->path);
 	if (S_ISDIR(st.st_mode) == e->is_file)
 		return rsm_fail(err, e->is_file ? EISDIR : ENOTDIR, "'%s' is %sa directory",
 				e->path, e->is_file ? "" : "not ");
-	fd = clone_tree(named, e, MOUNT_ATTR_NODEV);
+	/* an overlay is nobody else's: older kernels do not clone what is mounted nowhere */
+	fd = *e->overlay ? own_mount(named, e) : clone_tree(named, e, MOUNT_ATTR_NODEV);
 	*nodev = fd >= 0;
+	if (fd < 0 && *e->overlay)
+		return rsm_fail_errno(err, fd, "set the attributes of an overlay file system");
 	if (fd < 0)
 		return rsm_steal_fd(named);
 	*shown = clone_tree(named, e, MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);

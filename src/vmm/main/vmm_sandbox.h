@@ -5,6 +5,7 @@
  *	vmm_main.c	start-up, signals, exit status
  *	vmm_config.c	VmConfig from its fd, checked
  *	vmm_exports.c	host directories for virtio-fs
+ *	vmm_overlay.c	an overlay file system of them
  *	vmm_sandbox.c	life of the VM: boot, agent, creation, end
  *	vmm_process.c	processes in it: stdio, exits
  *	vmm_oom.c	lack of memory in the guest
@@ -164,6 +165,11 @@ void vmm_exports_hide(struct exports *x);
 /* This process has changed its root. */
 int vmm_exports_rerooted(struct exports *x);
 void vmm_exports_free(struct exports *x, struct vdev *dev);
+
+/* ---- vmm_overlay.c */
+/* An fd of a mount that is nowhere attached: an overlay file system with @options of mount(2), whose
+ * relative paths begin at @dir, any directory. */
+int vmm_overlay_mount(const char *dir, const char *options, struct rsm_error *err);
 
 /* ---- vmm_sandbox.c */
 int sandbox_start(struct sandbox *s, struct rsm_error *err);
