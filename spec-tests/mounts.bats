@@ -250,6 +250,32 @@ low
 	[ "$output" -gt 0 ]
 }
 
+# podman run --systemd=always, docker run -v /sys/fs/cgroup:/sys/fs/cgroup
+@test "a bind mount of the host's cgroups makes the container's own writable" {
+	runsm_only
+	bundle
+	local host
+	host=$(awk '$3 ~ /^cgroup2?$/ {print $2; exit}' /proc/mounts)
+	need test -n "$host" -- "needs a cgroup hierarchy on the host"
+	sh_args 'mkdir /sys/fs/cgroup/mine || exit 3; cat /sys/fs/cgroup/mine/cgroup.procs
+		[ ! -e /sys/fs/cgroup/systemd ] && echo $$ >/sys/fs/cgroup/mine/cgroup.procs &&
+			cat /sys/fs/cgroup/mine/cgroup.procs /proc/self/cgroup'
+	cp "$BUNDLE/config.json" "$T/config.json"
+	ctr_run 3
+	add_mount /sys/fs/cgroup/systemd bind "$host" bind rprivate nosuid
+	ctr_run 0
+	is "1 0::/mine" "$(head -n 1 <<<"$output") $(tail -n 1 <<<"$output")"
+	cp "$T/config.json" "$BUNDLE/config.json"
+	add_mount /sys/fs/cgroup/systemd bind "$host" bind ro
+	ctr_run 3
+	cp "$T/config.json" "$BUNDLE/config.json"
+	cfg '.mounts |= map(select(.type != "cgroup"))'
+	add_mount /sys/fs/cgroup bind "$host" rbind rw
+	ctr_run 0
+	is "1 0::/mine" "$(head -n 1 <<<"$output") $(tail -n 1 <<<"$output")"
+	[ ! -e "$host/mine" ]
+}
+
 @test "noatime, nodiratime, relatime, strictatime are set" {
 	bundle
 	mkdir "$T/vol"

@@ -9,6 +9,7 @@
 #include "runtime/scratch.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/nsfs.h>
 #include <sched.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #define DEFAULT_CPU_PERIOD 100000 /* µs; the kernel's */
 #define MEMORY_GRANULE     (2ULL << 20)
@@ -92,6 +94,49 @@ static int check_source(size_t i, const char *path, mode_t mode, struct rsm_erro
 			S_ISSOCK(mode) ? "socket" : "device");
 }
 
+/* Is @path at or below @dir? Both are absolute. */
+static bool is_below(const char *path, const char *dir)
+{
+	size_t len = strlen(dir);
+
+	while (len > 1 && dir[len - 1] == '/')
+		len--;
+	return strncmp(path, dir, len) == 0 && (path[len] == '\0' || path[len] == '/');
+}
+
+static bool is_cgroup_fs(const char *path)
+{
+	struct statfs fs;
+
+	return statfs(path, &fs) == 0 &&
+	       (fs.f_type == CGROUP_SUPER_MAGIC || fs.f_type == CGROUP2_SUPER_MAGIC);
+}
+
+/*
+ * The host's cgroups, for a container that runs systemd: what it wants is a hierarchy that it may
+ * change, and its own processes are in the guest's. If that is mounted there anyway it becomes
+ * writable, else it is mounted.
+ */
+static void add_cgroup_bind(const struct oci_spec *spec, size_t i, Runsm__Mount *m)
+{
+	const struct oci_mount *om = &spec->mounts[i], *above = NULL;
+
+	for (size_t k = 0; k < i; k++)
+		if (strcmp(spec->mounts[k].type, "cgroup2") == 0 &&
+		    is_below(om->destination, spec->mounts[k].destination))
+			above = &spec->mounts[k];
+	if (!above) {
+		m->type = PB("cgroup2");
+		m->flags &= ~(uint64_t)(MS_BIND | MS_REC);
+		m->data = PB("");
+		return;
+	}
+	m->type = PB("remount");
+	m->destination = PB(above->destination);
+	m->flags = MS_BIND | (above->flags & ~(uint64_t)MS_RDONLY) | (om->flags & MS_RDONLY);
+	m->propagation = 0;
+}
+
 static bool is_readonly(const struct oci_mount *m)
 {
 	return ((m->flags & MS_RDONLY) || (m->rec_set & MOUNT_ATTR_RDONLY)) &&
@@ -112,6 +157,10 @@ static int add_bind(struct arena *a, const struct vm_request *req, size_t i, Run
 	if (ret < 0 || !realpath(given, path) || stat(path, &st) < 0)
 		return rsm_fail_errno(err, ret < 0 ? ret : errno, "mounts[%zu].source: '%s'", i,
 				      om->source);
+	if (S_ISDIR(st.st_mode) && is_cgroup_fs(path)) {
+		add_cgroup_bind(req->spec, i, m);
+		return 0;
+	}
 	ret = check_source(i, path, st.st_mode, err);
 	if (ret < 0)
 		return ret;
