@@ -66,6 +66,38 @@ teardown_file() { client_down; }
 
 @test "podman run -v: directory, file, read-only, by name" { check_volumes; }
 
+@test "podman run -v DIR:DIR:O, --mount type=image: overlays of the host" {
+	mkdir "$T/d"
+	echo host >"$T/d/f"
+	fg 0 -v "$T/d:/d:O" --mount type=image,src=box,dst=/image,rw=true box sh -c \
+		'cat /d/f; echo changed >/d/f; cat /d/f; echo x >/image/x && cat /image/x; ls /image/bin/sh'
+	is "host
+changed
+x
+/image/bin/sh" "$output"
+	is host "$(cat "$T/d/f")"
+	[ ! -e "$T/d/x" ]
+}
+
+@test "podman run --systemd=always: cgroups and /run are writable" {
+	fg 0 --systemd=always box sh -c 'mkdir /sys/fs/cgroup/unit && touch /run/f /run/lock/f && echo made'
+	is made "$output"
+}
+
+@test "podman build: RUN in a VM, as the image says, and its exit code" {
+	printf '%s\n' 'FROM box' 'ARG what' 'RUN mkdir /made && echo $what >/made/f && uname -n >/dev/null' \
+		'USER 1000:1000' 'WORKDIR /made' 'RUN pwd; id -u; cat f; touch x || echo refused' >"$T/Containerfile"
+	clx 0 build --network none --build-arg what=argument -t "built$ID" -f "$T/Containerfile" "$T"
+	matches $'/made\n1000\nargument\n' "$output"
+	has refused "$output"
+	fg 0 "built$ID" cat f
+	is argument "$output"
+	cl rmi "built$ID" >/dev/null
+	printf 'FROM box\nRUN exit 7\n' >"$T/Containerfile"
+	run cl build --network none -f "$T/Containerfile" "$T"
+	matches 'exit status 7' "$output"
+}
+
 @test "podman run --security-opt seccomp: default, unconfined, a profile" { check_seccomp; }
 
 @test "podman run --sysctl, --device" { check_sysctl_device; }
