@@ -250,6 +250,22 @@ low
 	[ "$output" -gt 0 ]
 }
 
+@test "sockets in a bind mount are seen, and refuse connections" {
+	runsm_only
+	bundle debian
+	mkdir "$T/vol"
+	background perl -MSocket -e 'socket(S, AF_UNIX, SOCK_STREAM, 0);
+		bind(S, sockaddr_un($ARGV[0])) and listen(S, 1) and sleep 1000' "$T/vol/s" </dev/null
+	wait_for 10 test -S "$T/vol/s"
+	add_mount /vol bind "$T/vol" bind
+	args perl -MSocket -e 'socket(S, AF_UNIX, SOCK_STREAM, 0);
+		print "socket\n" if -S "/vol/s"; connect(S, sockaddr_un("/vol/s")) or print "$!\n"'
+	ctr_run 0
+	is "socket
+Connection refused" "$output"
+	rm "$T/vol/s"
+}
+
 # podman run --systemd=always, docker run -v /sys/fs/cgroup:/sys/fs/cgroup
 @test "a bind mount of the host's cgroups makes the container's own writable" {
 	runsm_only

@@ -21,6 +21,17 @@ load helpers
 	has sh "$output"
 }
 
+@test "NOTIFY_SOCKET is not passed on, with a warning" {
+	runsm_only
+	bundle
+	sh_args 'echo "${NOTIFY_SOCKET:-none}"; ls /run/notify 2>&1'
+	NOTIFY_SOCKET=$T/notify.sock ctr_run 1
+	is none "${lines[0]}"
+	matches "NOTIFY_SOCKET.*$T/notify.sock.*Type=exec" "$stderr"
+	NOTIFY_SOCKET='' ctr_run 1
+	is "" "$stderr"
+}
+
 @test "run --detach returns while the container runs and writes the pid file" {
 	bundle
 	sh_args 'echo up; sleep 1000'

@@ -102,6 +102,20 @@ int launch_check_fds(unsigned n, struct rsm_error *err)
 	return 0;
 }
 
+/*
+ * Other runtimes give the container a socket that its READY=1 goes to, and pass it on. A socket of
+ * the host is none in the guest; whoever waits for the message shall find why it does not come.
+ */
+static void check_notify_socket(void)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+
+	if (path && *path)
+		rsm_log_warn("NOTIFY_SOCKET: a container in a VM cannot send readiness to '%s': use a "
+			     "service of Type=exec, or Podman's --sdnotify=conmon",
+			     path);
+}
+
 /* Is an image there, and whole? Sizes only: checksums are for `runsm check`. */
 static int check_guest(struct launch *l, struct rsm_error *err)
 {
@@ -129,6 +143,7 @@ static int prepare(struct launch *l, const char *id, struct rsm_error *err)
 	ret = oci_spec_parse(l->text, l->text_len, &l->spec, err);
 	if (ret < 0)
 		return rsm_error_prefix(err, "config.json");
+	check_notify_socket();
 	if (l->spec->warnings.len)
 		rsm_log_warn("config.json: %s", l->spec->warnings.data);
 	if ((ret = check_terminal(l, err)) < 0 || (ret = find_rootfs(l, err)) < 0 ||
