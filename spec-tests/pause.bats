@@ -25,6 +25,20 @@ beats() { wc -l <"$BUNDLE/rootfs/beats"; }
 	wait_for 20 eval '[ "$(beats)" -gt '"$n"' ]'
 }
 
+# Of the guest's own time only the part after resume counts, however long these commands take.
+@test "the clock of a container is right after a pause" {
+	bundle
+	ctr_up
+	rt pause "$ID"
+	sleep 6
+	local before
+	before=$(date +%s)
+	rt resume "$ID"
+	in_ctr date +%s
+	[ "$output" -ge $((before - 2)) ]
+	[ "$output" -le $(($(date +%s) + 2)) ]
+}
+
 @test "pause and resume in the wrong state are refused" {
 	fails 1 "container does not exist" pause "$ID"
 	fails 1 "container does not exist" resume "$ID"

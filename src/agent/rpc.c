@@ -8,6 +8,10 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <time.h>
+
+#define NS_PER_S       1000000000ULL
+#define CLOCK_SLACK_NS (NS_PER_S / 20)
 
 static struct container *need_container(struct agent *a, const char *id, struct ttrpc_call *call)
 {
@@ -209,6 +213,26 @@ static void wait_oom(void *cookie, struct ttrpc_call *call, const ProtobufCMessa
 		oom_wait(&c->oom, r->seen, call);
 }
 
+/*
+ * Only forward: where the clock went on while the VM was paused it is right, and the message, which
+ * took its time to get here, is not.
+ */
+static void set_clock(void *cookie, struct ttrpc_call *call, const ProtobufCMessage *request)
+{
+	uint64_t want = ((const Runsm__ClockRequest *)request)->realtime, now;
+	Runsm__Empty empty = RUNSM__EMPTY__INIT;
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_REALTIME, &ts);
+	now = (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
+	ts.tv_sec = (time_t)(want / NS_PER_S);
+	ts.tv_nsec = (long)(want % NS_PER_S);
+	if (want > now && want - now > CLOCK_SLACK_NS && clock_settime(CLOCK_REALTIME, &ts) < 0)
+		ttrpc_fail(call, errno, "set the clock: %s", strerror(errno));
+	else
+		ttrpc_reply(call, &empty.base);
+}
+
 static void closed(void *cookie, struct ttrpc_conn *conn, int error)
 {
 	struct agent *a = cookie;
@@ -227,6 +251,7 @@ static const struct ttrpc_method methods[] = {
 	{"runsm.Agent", "UpdateContainer", &runsm__update_container_request__descriptor, update},
 	{"runsm.Agent", "Stats", &runsm__container_request__descriptor, stats},
 	{"runsm.Agent", "WaitOom", &runsm__oom_request__descriptor, wait_oom},
+	{"runsm.Agent", "SetClock", &runsm__clock_request__descriptor, set_clock},
 };
 
 const struct ttrpc_server rpc_server = {methods, RSM_ARRAY_SIZE(methods), closed};

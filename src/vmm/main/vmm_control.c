@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #define SOCKET_NAME "control.sock"
 #define BACKLOG     64
@@ -376,16 +377,32 @@ static void do_pause(void *cookie, struct ttrpc_call *call, const ProtobufCMessa
 	change(s, call, RUNSM__STATUS__PAUSED, machine_pause);
 }
 
+/*
+ * Of a paused VM without a CPU of its own time stands still, and the container would live in the
+ * past. The guest takes the message when it goes on, before anything that is asked of it later.
+ */
+static void tell_time(struct sandbox *s)
+{
+	Runsm__ClockRequest request = RUNSM__CLOCK_REQUEST__INIT;
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	request.realtime = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	(void)sandbox_call_agent(s, "SetClock", &request.base, NULL, NULL);
+}
+
 static void do_resume(void *cookie, struct ttrpc_call *call, const ProtobufCMessage *message)
 {
 	struct sandbox *s = ((struct client *)cookie)->sandbox;
 
 	if (!check(s, call, ((const Runsm__ContainerRequest *)message)->id))
 		return;
-	if (s->pausing || s->status != RUNSM__STATUS__PAUSED)
+	if (s->pausing || s->status != RUNSM__STATUS__PAUSED) {
 		ttrpc_fail(call, EINVAL, "container not paused");
-	else
-		change(s, call, s->paused_from, machine_resume);
+		return;
+	}
+	tell_time(s);
+	change(s, call, s->paused_from, machine_resume);
 }
 
 /* ---- connections */
