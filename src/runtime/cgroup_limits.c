@@ -41,11 +41,8 @@ uint64_t cgroup_vm_memory(const struct cgroup_vm *vm)
 
 uint64_t cgroup_vm_pids(uint64_t limit, const struct cgroup_vm *vm)
 {
-	uint64_t max;
-
-	if (!rsm_add(limit, (uint64_t)PIDS_OF_VMM + vm->vcpus, &max) || max > PIDS_MAX)
-		return UINT64_MAX;
-	return max;
+	/* the container's own are not among the host's: its limit is kept there as it is, if it can be */
+	return limit > PIDS_MAX ? UINT64_MAX : rsm_max(limit, (uint64_t)PIDS_OF_VMM + vm->vcpus);
 }
 
 /* ---- weights */

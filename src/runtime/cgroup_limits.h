@@ -31,7 +31,8 @@ struct cgroup_vm {
 /* Bytes of the host that a VM can come to take at most: guest RAM and what is beside it. */
 uint64_t cgroup_vm_memory(const struct cgroup_vm *vm);
 
-/* Tasks of the host that it can come to have when the container may have @limit; UINT64_MAX: any */
+/* Tasks of the host that it may have when the container may have @limit: so many, but no fewer than it
+ * can come to need; UINT64_MAX: any */
 uint64_t cgroup_vm_pids(uint64_t limit, const struct cgroup_vm *vm);
 
 /* Weights of version 1 as version 2 counts, both as runc and systemd do: cpu.shares 2…262144 as

@@ -143,7 +143,7 @@ static void version_1_files_and_values(void **state)
 	has("cpuset.cpus", "0-1,3");
 	has("cpuset.mems", "0");
 	has("memory.soft_limit_in_bytes", "1048576");
-	has("pids.max", "358"); /* 100, 256 of the VMM and 2 vCPUs */
+	has("pids.max", "258"); /* not 100: 256 of the VMM and 2 vCPUs */
 	has("blkio.weight", "10");
 	has("blkio.weight_device", "8:1 1000");
 	has("blkio.throttle.read_bps_device", "8:2 3");
@@ -170,7 +170,7 @@ static void version_2_files_and_values(void **state)
 	has("memory.max", "404750336");
 	has("memory.low", "1048576");
 	has("memory.high", "77");
-	has("pids.max", "358");
+	has("pids.max", "258");
 	has("cpu.shares", "");
 	has("memory.limit_in_bytes", "");
 	has("blkio.weight", "");
@@ -261,7 +261,7 @@ static void boot_is_not_slowed_down(void **state)
 	has("cpu.cfs_period_us", "");
 	has("blkio.throttle.read_bps_device", "");
 	has("cpu.shares", "512");
-	has("pids.max", "358");
+	has("pids.max", "258");
 }
 
 static void what_the_host_does_not_have_is_refused_by_field_and_file(void **state)
