@@ -69,7 +69,7 @@ static void call(struct watch *w, const char *method, const ProtobufCMessage *re
 	int ret = ttrpc_call_async(w->cl->conn, &runsm__sandbox__descriptor, method, request, NULL,
 				   0, done, w);
 
-	if (ret < 0 && ret != -ECONNRESET && ret != -EPIPE)
+	if (ret < 0 && ret != -ENOTCONN)
 		stop(w, rsm_fail_errno(w->err, ret, "ask the VMM of container '%s'", w->c->id));
 }
 
