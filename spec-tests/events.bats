@@ -183,6 +183,24 @@ end_follow() {
 	matches 'the guest ran out of memory.*has 128 MiB, .*resources\.memory\.limit' "$(cat "$T/log")"
 }
 
+@test "events: a program that the kernel must not end, and no memory: the record, then the end; 137" {
+	runsm_only # lack of rights on the host
+	small
+	cfg '.process.oomScoreAdj = -1000'
+	sh_args 'until [ -e /go ]; do sleep 0.1; done; exec tail /dev/zero'
+	background rt --log "$T/log" run --bundle "$BUNDLE" "$ID"
+	local ctr=$! rc=0
+	wait_for 60 status_is running
+	follow --interval 100ms
+	wait_for 20 has_records 1 stats
+	in_ctr touch /go
+	wait "$ctr" || rc=$?
+	is 137 "$rc"
+	wait "$EVENTS"
+	has_records 1 oom
+	matches 'ran out of memory, and its kernel found no process .*has 128 MiB' "$(cat "$T/log")"
+}
+
 @test "events: a limit that update has lowered, and how often it was hit" {
 	runsm_only # with runc it depends on the host's version of cgroups
 	bundle

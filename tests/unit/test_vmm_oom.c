@@ -191,6 +191,23 @@ static void agent_that_fails_is_asked_no_more(void **state)
 	assert_null(sandbox.oom_timer);
 }
 
+static void guest_that_panics_without_a_victim_is_out_of_memory(void **state)
+{
+	struct rsm_error err = RSM_ERROR_INIT;
+
+	client_waits(0);
+	settle();
+	assert_false(oom_deadlock(&sandbox, "", &err));
+	assert_false(oom_deadlock(&sandbox, "Kernel panic - not syncing: sysrq", &err));
+	assert_int_equal(err.code, 0);
+	assert_true(oom_deadlock(
+		&sandbox, "Kernel panic - not syncing: System is deadlocked on memory", &err));
+	assert_int_equal(err.exit_status, 137);
+	assert_non_null(strstr(err.message, "the VM has 128 MiB"));
+	settle();
+	assert_int_equal(nanswers, 1);
+}
+
 static void client_that_leaves_is_forgotten(void **state)
 {
 	client_waits(0);
@@ -214,6 +231,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(guest_that_answers_at_once_is_not_asked_at_once,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(agent_that_fails_is_asked_no_more, setup, teardown),
+		cmocka_unit_test_setup_teardown(guest_that_panics_without_a_victim_is_out_of_memory,
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(client_that_leaves_is_forgotten, setup, teardown),
 	};
 

@@ -9,6 +9,7 @@
 #include "vmm/main/vmm_sandbox.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,20 +60,12 @@ static void answer(struct sandbox *s, struct ttrpc_call *call)
 	ttrpc_reply(call, &reply.base);
 }
 
-void oom_take(struct sandbox *s, uint64_t kills)
+/* Answer those who have seen less than @kills, which is the new count. */
+static void oom_tell(struct sandbox *s, uint64_t kills)
 {
 	struct oom_waiter *w, *next;
 
-	if (kills <= s->oom_kills)
-		return;
 	s->oom_kills = kills;
-	rsm_log_limited(&s->oom_log, RSM_LOG_WARNING,
-			"%s: the guest ran out of memory, and its kernel ended a process of the "
-			"container (%llu so far): the VM has %llu MiB, give it more with "
-			"linux.resources.memory.limit (--memory), or with update if that had "
-			"lowered it",
-			s->config->id, (unsigned long long)kills,
-			(unsigned long long)s->config->memory_bytes >> 20);
 	for (w = LIST_FIRST(&s->oom_waiters); w; w = next) {
 		next = LIST_NEXT(w, entry);
 		if (kills <= w->seen)
@@ -81,6 +74,34 @@ void oom_take(struct sandbox *s, uint64_t kills)
 		LIST_REMOVE(w, entry);
 		free(w);
 	}
+}
+
+void oom_take(struct sandbox *s, uint64_t kills)
+{
+	if (kills <= s->oom_kills)
+		return;
+	rsm_log_limited(&s->oom_log, RSM_LOG_WARNING,
+			"%s: the guest ran out of memory, and its kernel ended a process of the "
+			"container (%llu so far): the VM has %llu MiB, give it more with "
+			"linux.resources.memory.limit (--memory), or with update if that had "
+			"lowered it",
+			s->config->id, (unsigned long long)kills,
+			(unsigned long long)s->config->memory_bytes >> 20);
+	oom_tell(s, kills);
+}
+
+bool oom_deadlock(struct sandbox *s, const char *panic, struct rsm_error *err)
+{
+	if (!strstr(panic, "System is deadlocked on memory")) /* mm/oom_kill.c of Linux */
+		return false;
+	oom_tell(s, s->oom_kills + 1);
+	err->exit_status = 128 + SIGKILL;
+	(void)rsm_fail(err, ENOMEM,
+		       "the guest ran out of memory, and its kernel found no process that it may "
+		       "end: the VM has %llu MiB, give it more with linux.resources.memory.limit "
+		       "(--memory), or raise process.oomScoreAdj",
+		       (unsigned long long)s->config->memory_bytes >> 20);
+	return true;
 }
 
 void oom_wait(struct sandbox *s, uint64_t seen, struct ttrpc_call *call)

@@ -267,11 +267,15 @@ static void boot_timeout(void *cookie)
 
 static void machine_exited(void *cookie, const struct rsm_error *why)
 {
+	struct rsm_error err = RSM_ERROR_INIT;
 	struct sandbox *s = cookie;
-	char panic[256];
+	char panic[256] = "";
 
 	console_drain(s->console);
-	if (console_panic(s->console, panic, sizeof(panic)))
+	(void)console_panic(s->console, panic, sizeof(panic));
+	if (oom_deadlock(s, panic, &err))
+		sandbox_fail(s, &err);
+	else if (panic[0])
 		(void)fail_fmt(s, EIO, "the guest's kernel panicked: %s", panic);
 	else if (why->code)
 		(void)fail_fmt(s, why->code, "the VM failed: %s", why->message);

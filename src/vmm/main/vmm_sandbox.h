@@ -234,6 +234,8 @@ void process_wait(struct process *p, struct ttrpc_call *call);
 void oom_watch(struct sandbox *s);
 /* The guest has counted so many. */
 void oom_take(struct sandbox *s, uint64_t kills);
+/* Did the guest panic for want of memory, with no process to end? Then that is told, and in @err. */
+bool oom_deadlock(struct sandbox *s, const char *panic, struct rsm_error *err);
 /* Answer @call when there are more than @seen. */
 void oom_wait(struct sandbox *s, uint64_t seen, struct ttrpc_call *call);
 /* @conn is about to go, and its calls with it. */
