@@ -256,6 +256,19 @@ in_unit() {
 	nothing_of "$UNIT"
 }
 
+@test "systemd: systemctl stop ends the container at once" {
+	local vmm
+	systemd host
+	ctr_up
+	vmm=$(ctr_pid)
+	in_box systemctl stop "$UNIT"
+	run in_box kill -0 "$vmm"
+	is 1 "$status"
+	is stopped "$(ctr_status)"
+	rt delete "$ID"
+	nothing_of "$UNIT"
+}
+
 # bats test_tags=once
 @test "systemd: what is left in the unit is killed by delete" {
 	local pid

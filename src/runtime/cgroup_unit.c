@@ -90,8 +90,8 @@ static int take_name(const char *prefix, size_t len, const char *name, char *to,
 				FIELD "'%s': a container is a scope, and processes have no place in "
 				      "a slice: give the slice before the first colon",
 				name);
-	ret = rsm_format(to, CGROUP_UNIT_MAX, "%.*s%s%s.scope", (int)len, prefix, len ? "-" : "",
-			 name);
+	ret = rsm_format(to, CGROUP_UNIT_MAX, "%.*s%s%s.scope", (int)len, prefix,
+			 len ? "-" : "", name);
 	if (ret < 0)
 		return rsm_fail(err, ENAMETOOLONG, FIELD "the unit's name is too long for systemd");
 	for (const char *at = to; *at; at++)

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "runtime/cgroup_props.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,6 +91,10 @@ static int append_props(struct systemd *s, sd_bus_message *m, const struct cgrou
 
 /* ---- starting */
 
+/*
+ * KillSignal: the processes are a VM's, and none of them passes SIGTERM on to the container. One dies
+ * of it, another takes no notice, and systemctl stop would wait for that a minute and a half.
+ */
 static int new_start(struct systemd *s, const struct systemd_scope *scope, sd_bus_message **ret,
 		     struct rsm_error *err)
 {
@@ -100,9 +105,10 @@ static int new_start(struct systemd *s, const struct systemd_scope *scope, sd_bu
 		return r;
 	if ((r = lib->sd_bus_message_append(*ret, "ss", scope->name, "replace")) < 0 ||
 	    (r = lib->sd_bus_message_open_container(*ret, 'a', "(sv)")) < 0 ||
-	    (r = lib->sd_bus_message_append(*ret, "(sv)(sv)(sv)(sv)(sv)", "Description", "s",
+	    (r = lib->sd_bus_message_append(*ret, "(sv)(sv)(sv)(sv)(sv)(sv)", "Description", "s",
 					    scope->text, "Slice", "s", scope->slice, "Delegate",
-					    "b", 1, "DefaultDependencies", "b", 0, "PIDs", "au", 1,
+					    "b", 1, "DefaultDependencies", "b", 0, "KillSignal",
+					    "i", SIGKILL, "PIDs", "au", 1,
 					    (uint32_t)scope->pid)) < 0 ||
 	    (r = append_props(s, *ret, scope->props)) < 0 ||
 	    (r = lib->sd_bus_message_close_container(*ret)) < 0 ||
@@ -233,7 +239,7 @@ static void kill_all(struct systemd *s, const char *unit)
 	sd_bus_message *m = NULL;
 
 	if (systemd_new_call(s, "KillUnit", &m, NULL) == 0 &&
-	    s->lib.sd_bus_message_append(m, "ssi", unit, "all", 9) >= 0)
+	    s->lib.sd_bus_message_append(m, "ssi", unit, "all", SIGKILL) >= 0)
 		(void)systemd_call(s, m, unit, &e, NULL, NULL);
 	s->lib.sd_bus_error_free(&e);
 	s->lib.sd_bus_message_unref(m);
