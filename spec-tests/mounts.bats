@@ -163,18 +163,39 @@ outer
 	is differ "$output"
 }
 
-# runc makes the topmost mount read-only, and no other.
-@test "a read-only rbind is read-only below, too" {
-	runsm_only
+# spec: config.md#linux-mount-options
+@test "ro of an rbind is the topmost mount's, rro is everything's" {
 	bundle
 	mkdir -p "$T/vol/sub"
 	mount -t tmpfs tmpfs "$T/vol/sub"
 	OUR_MOUNTS+=("$T/vol/sub")
-	add_mount /r bind "$T/vol" rbind ro
-	sh_args 'touch /r/x /r/sub/x 2>&1; ls /r/sub'
-	ctr_run 0
-	is 2 "$(grep -ci read-only <<<"$output")"
-	is "" "$(ls "$T/vol/sub")"
+	echo outer >"$T/vol/f"
+	add_mount /ro bind "$T/vol" rbind ro
+	add_mount /rro bind "$T/vol" rbind rro
+	add_mount /both bind "$T/vol" rbind ro rro
+	ctr_up
+	in_ctr sh -c 'echo inner >/ro/sub/f; cat /ro/f /ro/sub/f /rro/sub/f'
+	is "outer
+inner
+inner" "$output"
+	is inner "$(cat "$T/vol/sub/f")"
+	run rt exec "$ID" sh -c 'touch /ro/x; echo x >>/ro/f; rm /ro/f; mv /ro/f /ro/g; chmod 777 /ro
+		touch /rro/x /rro/sub/x; echo x >>/rro/sub/f; touch /both/x /both/sub/x' </dev/null
+	is 10 "$(grep -ci read-only <<<"$output")"
+	is "f sub" "$(echo "$T"/vol/* | sed "s,$T/vol/,,g")"
+	is inner "$(cat "$T/vol/sub/f")"
+}
+
+@test "a read-only rbind without mounts below is shown as read-only" {
+	bundle
+	mkdir -p "$T/vol/sub"
+	add_mount /ro bind "$T/vol" rbind ro
+	ctr_up
+	in_ctr cat /proc/self/mountinfo
+	MOUNTINFO=$output
+	matches '^ro,|,ro,' "$(options /ro)"
+	run -1 rt exec "$ID" touch /ro/sub/x </dev/null
+	matches 'Read-only file system' "$output"
 }
 
 @test "a mount point cannot lead out of the root through a symlink" {

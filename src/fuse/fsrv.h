@@ -56,6 +56,7 @@ struct fsrv_options {
  * @name:	one path component; NULL: @fd is the root itself (then it is the only export)
  * @fd:		O_PATH or directory fd of the exported directory or file; stays the caller's
  * @readonly:	every change is refused with EROFS, whatever the guest asks
+ * @top_only:	@readonly is said of the topmost mount, not of those below it
  * @nodev:	the mount behind @fd has MS_NODEV: opening by name cannot reach a device, so the
  *		fast open path is safe
  * @cache:	entry and attribute timeouts in this export
@@ -64,6 +65,7 @@ struct fsrv_export {
 	const char *name;
 	int fd;
 	bool readonly;
+	bool top_only;
 	bool nodev;
 	enum fsrv_cache cache;
 };

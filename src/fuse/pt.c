@@ -124,7 +124,7 @@ static struct pt_mount *add_mount(const struct pt *pt, struct pt_export *e, cons
 	m->dev = makedev(st->stx_dev_major, st->stx_dev_minor);
 	if (!pt->submounts && e->mounts)
 		m->dev = e->inode->mnt->dev;
-	m->readonly = e->readonly;
+	m->readonly = e->readonly && !(e->top_only && e->mounts);
 	m->nodev = nodev;
 	m->cache = e->cache;
 	m->next = e->mounts;
@@ -185,6 +185,7 @@ static int add_export(struct pt *pt, const struct fsrv_export *from, struct pt_e
 		return rsm_fail_errno(err, errno, "export '%s': dup", shown);
 	e->fd = fd;
 	e->readonly = from->readonly;
+	e->top_only = from->top_only;
 	e->cache = from->cache;
 	m = add_mount(pt, e, &st, from->nodev || is_nodev(fd));
 	if (!m || pt_add_root(pt, m, &st, rsm_steal_fd(fd), &e->inode) < 0)

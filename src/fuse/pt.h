@@ -20,7 +20,7 @@
  * struct pt_mount - One mount under one export
  * @mnt_id:	as statx reports it
  * @dev:	of the first inode seen on it; inodes with another st_dev get their number mixed
- * @readonly:	of the export
+ * @readonly:	of the export, which may mean its topmost mount only
  * @nodev:	the mount is MS_NODEV: a name can be opened without reaching a device
  */
 struct pt_mount {
@@ -107,7 +107,7 @@ struct pt_handle {
 struct pt_export {
 	char *name;
 	int fd;
-	bool readonly, nodev;
+	bool readonly, top_only, nodev;
 	enum fsrv_cache cache;
 	struct pt_mount *mounts;
 	struct pt_inode *inode;

@@ -309,6 +309,11 @@ static int sync_export(struct pt *pt, const struct pt_export *e)
 	return syncfs(fd) < 0 ? -errno : 0;
 }
 
+static bool nothing_to_sync(const struct pt_export *e)
+{
+	return e->readonly && !e->top_only;
+}
+
 int pt_syncfs(struct fsrv_fs *fs, uint64_t nodeid)
 {
 	struct pt *pt = to_pt(fs);
@@ -318,10 +323,11 @@ int pt_syncfs(struct fsrv_fs *fs, uint64_t nodeid)
 	if (!i)
 		return -ESTALE;
 	if (i->mnt) {
-		r = i->mnt->readonly ? 0 : sync_export(pt, i->mnt->export);
+		r = nothing_to_sync(i->mnt->export) ? 0 : sync_export(pt, i->mnt->export);
 	} else {
 		for (size_t k = 0; k < pt->nexports; k++) {
-			one = pt->exports[k].readonly ? 0 : sync_export(pt, &pt->exports[k]);
+			one = nothing_to_sync(&pt->exports[k]) ? 0
+							       : sync_export(pt, &pt->exports[k]);
 			r = r < 0 ? r : one;
 		}
 	}

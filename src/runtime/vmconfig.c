@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <linux/nsfs.h>
+#include <mntent.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -143,6 +144,28 @@ static bool is_readonly(const struct oci_mount *m)
 	       !(m->rec_clr & MOUNT_ATTR_RDONLY);
 }
 
+/* Where that cannot be found out it is no: then there is nothing below that could be written to. */
+static bool has_mounts_below(const char *path)
+{
+	FILE *mounts = setmntent("/proc/self/mounts", "re");
+	size_t len = strcmp(path, "/") == 0 ? 0 : strlen(path);
+	bool found = false;
+
+	for (struct mntent *m; mounts && !found && (m = getmntent(mounts)) != NULL;)
+		found = strncmp(m->mnt_dir, path, len) == 0 && m->mnt_dir[len] == '/' &&
+			m->mnt_dir[len + 1];
+	if (mounts)
+		(void)endmntent(mounts);
+	return found;
+}
+
+/* ro, unlike rro, is said of one mount, whatever rbind takes along. */
+static bool readonly_on_top(const struct oci_mount *om, const char *path)
+{
+	return (om->flags & MS_RDONLY) && (om->flags & MS_REC) &&
+	       !(om->rec_set & MOUNT_ATTR_RDONLY) && has_mounts_below(path);
+}
+
 static int add_bind(struct arena *a, const struct vm_request *req, size_t i, Runsm__Mount *m,
 		    Runsm__VmConfig *config, struct rsm_error *err)
 {
@@ -172,6 +195,10 @@ static int add_bind(struct arena *a, const struct vm_request *req, size_t i, Run
 	e->is_file = !S_ISDIR(st.st_mode);
 	e->recursive = (om->flags & MS_REC) != 0;
 	e->shared = true;
+	e->top_only = e->readonly && readonly_on_top(om, path);
+	/* All of that is one mount to the guest, so the host alone refuses what is not to be. */
+	if (e->top_only)
+		m->flags &= ~(uint64_t)MS_RDONLY;
 	m->export = e->name;
 	m->is_file = e->is_file;
 	return 0;

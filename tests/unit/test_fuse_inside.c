@@ -2,6 +2,7 @@
 /* Passthrough: nothing a client sends leads out of the exports, or past what they allow. */
 #include "fuse_tree.h"
 
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
@@ -253,6 +254,34 @@ static void readonly_export_refuses_every_change(void **state)
 	expect_text(c, node, fh, "text");
 }
 
+static void readonly_on_top_leaves_the_mounts_below_as_they_are(void **state)
+{
+	struct tree *t = *state;
+	struct fuse_client *c = &t->c;
+	uint64_t sub, node, fh;
+	int above, below;
+	char path[64];
+
+	assert_int_equal(mkdirat(t->dir, "sub", 0755), 0);
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d/sub", t->dir);
+	if (mount("tmpfs", path, "tmpfs", 0, NULL) < 0) {
+		print_message("needs CAP_SYS_ADMIN to mount a tmpfs\n");
+		skip();
+	}
+	struct fsrv_export e = {.fd = t->dir, .readonly = true, .top_only = true};
+
+	serve(t, &e, 1, NULL);
+	above = fc_mkdir(c, 1, "d", &node);
+	below = fc_lookup(c, 1, "sub", &sub);
+	if (below == 0)
+		below = fc_create(c, sub, "f", O_RDWR, 0600, &node, &fh);
+	if (below == 0)
+		below = fc_write(c, node, fh, 0, "yes");
+	assert_int_equal(umount2(path, MNT_DETACH), 0);
+	assert_int_equal(above, -EROFS);
+	assert_int_equal(below, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -266,6 +295,7 @@ int main(void)
 		TEST_EMPTY(no_name_moves_from_one_export_to_another),
 		TEST_EMPTY(exports_that_make_no_sense_are_refused_by_name),
 		TEST_EMPTY(readonly_export_refuses_every_change),
+		TEST_EMPTY(readonly_on_top_leaves_the_mounts_below_as_they_are),
 	};
 
 	return cmocka_run_group_tests_name("fuse passthrough: staying inside", tests, NULL, NULL);

@@ -33,30 +33,37 @@ struct exports {
 	int *fds, *shown;
 };
 
+static int set_attributes(int fd, const Runsm__Export *e, uint64_t attributes)
+{
+	const unsigned all = AT_EMPTY_PATH | (e->recursive ? AT_RECURSIVE : 0);
+	struct mount_attr attr = {.attr_set = attributes, .propagation = MS_PRIVATE};
+	struct mount_attr readonly = {.attr_set = MOUNT_ATTR_RDONLY};
+
+	if (mount_setattr(fd, "", all, &attr, sizeof(attr)) < 0)
+		return -errno;
+	if (e->readonly && mount_setattr(fd, "", e->top_only ? AT_EMPTY_PATH : all, &readonly,
+					 sizeof(readonly)) < 0)
+		return -errno;
+	return 0;
+}
+
 /* A mount of its own for what @fd is, with @attributes and as read-only as @e: fd or -errno. */
 static int clone_tree(int fd, const Runsm__Export *e, uint64_t attributes)
 {
 	const unsigned recursive = e->recursive ? AT_RECURSIVE : 0;
-	struct mount_attr attr = {
-		.attr_set = attributes | (e->readonly ? MOUNT_ATTR_RDONLY : 0),
-		.propagation = MS_PRIVATE,
-	};
 	_cleanup_close_ int tree =
 		open_tree(fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | recursive);
+	int ret = tree < 0 ? -errno : set_attributes(tree, e, attributes);
 
-	if (tree < 0 || mount_setattr(tree, "", AT_EMPTY_PATH | recursive, &attr, sizeof(attr)) < 0)
-		return -errno;
-	return rsm_steal_fd(tree);
+	return ret < 0 ? ret : rsm_steal_fd(tree);
 }
 
 static int own_mount(int fd, const Runsm__Export *e)
 {
-	struct mount_attr attr = {
-		.attr_set = MOUNT_ATTR_NODEV | (e->readonly ? MOUNT_ATTR_RDONLY : 0),
-	};
+	int ret = set_attributes(fd, e, MOUNT_ATTR_NODEV);
 
-	if (mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
-		return -errno;
+	if (ret < 0)
+		return ret;
 	fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	return fd < 0 ? -errno : fd;
 }
@@ -173,6 +180,7 @@ int vmm_exports_open(const Runsm__VmConfig *config, struct exports **ret, struct
 		x->fds[x->n] = list[x->n].fd = r;
 		list[x->n].name = e->name;
 		list[x->n].readonly = e->readonly;
+		list[x->n].top_only = e->top_only;
 		list[x->n].cache = e->shared ? FSRV_CACHE_AUTO : FSRV_CACHE_ALWAYS;
 	}
 	r = make_device(x, list, ret_dev, err);
