@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* A container "c" that runs @script and has said "ready". */
@@ -62,6 +63,41 @@ static void exec_joins_namespaces_and_cgroup(void **state)
 	assert_string_equal(r->ports[5].got.data,
 			    "pid\nmnt\nuts\nipc\nnet\ncgroup\n0::/\nmark\n0\n/root\n/tmp\n");
 	assert_int_equal(status.stdout_bytes, r->ports[5].got.len);
+}
+
+static int exec_in_cgroup(struct rig *r, struct rig_spec *s, const char *cgroup)
+{
+	Runsm__ExecRequest request = RUNSM__EXEC_REQUEST__INIT;
+
+	request.id = (char *)"c";
+	request.exec_id = (char *)"e";
+	request.process = &s->process;
+	request.cgroup = (char *)cgroup;
+	r->err = (struct rsm_error)RSM_ERROR_INIT;
+	return ttrpc_call_sync(r->agent, &runsm__agent__descriptor, "Exec", &request.base, NULL, 0,
+			       30000, NULL, &r->err);
+}
+
+static void exec_goes_into_a_cgroup_below_the_containers_and_no_other(void **state)
+{
+	static const char *const out[] = {"..", "/..", "sub/../..", "../c/sub", "sub/cgroup.procs"};
+	struct rig *r = rig_running(state, "echo ready; exec sleep 1000");
+	Runsm__WaitResponse status;
+	struct rig_spec s;
+	char path[300];
+
+	(void)snprintf(path, sizeof(path), "%s/c/sub", r->cgroup);
+	assert_int_equal(mkdir(path, 0755), 0);
+	exec_spec(r, &s, "grep ^0: /proc/self/cgroup");
+	assert_int_equal(exec_in_cgroup(r, &s, "/sub"), 0);
+	assert_int_equal(rig_wait(r, "c", "e", &status), 0);
+	rig_wait_end(r, 5);
+	assert_string_equal(r->ports[5].got.data, "0::/sub\n");
+	for (size_t i = 0; i < sizeof(out) / sizeof(out[0]); i++) {
+		exec_spec(r, &s, "true");
+		assert_true(exec_in_cgroup(r, &s, out[i]) < 0);
+		assert_non_null(strstr(r->err.message, "/cgroup.procs: "));
+	}
 }
 
 static void exec_of_what_is_missing_fails_by_name(void **state)
@@ -338,6 +374,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		ROW(exec_joins_namespaces_and_cgroup),
+		ROW(exec_goes_into_a_cgroup_below_the_containers_and_no_other),
 		ROW(exec_of_what_is_missing_fails_by_name),
 		ROW(exec_has_a_terminal_of_its_own),
 		ROW(background_process_does_not_hold_the_exit_of_exec_back),
