@@ -251,11 +251,14 @@ low
 	mkdir -p "$T"/{low,mid}
 	echo low >"$T/low/f"
 	add_mount /over overlay overlay lowerdir=../mid:../low
-	sh_args 'cat /over/f; grep -c " /over .* - virtiofs " /proc/self/mountinfo'
+	add_mount /b bind "$T/low" bind
+	sh_args 'cat /over/f; grep -c " /over .* - virtiofs " /proc/self/mountinfo
+		stat -c %d / /over /b | sort -u | wc -l'
 	ctr_run 0
 	is "low
-1" "$output"
-	cfg 'del(.mounts[-1])'
+1
+3" "$output"
+	cfg 'del(.mounts[-1,-2])'
 	add_mount /over overlay overlay "lowerdir=$T/nowhere:$T"
 	fails 1 "overlay.*$T/nowhere.*no such file" create --bundle "$BUNDLE" "$ID"
 	nothing_left
