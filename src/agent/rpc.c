@@ -214,12 +214,13 @@ static void wait_oom(void *cookie, struct ttrpc_call *call, const ProtobufCMessa
 }
 
 /*
- * Only forward: where the clock went on while the VM was paused it is right, and the message, which
- * took its time to get here, is not.
+ * Once containers run only forward: where the clock went on while the VM was paused it is right, and
+ * the message, which took its time to get here, is not.
  */
 static void set_clock(void *cookie, struct ttrpc_call *call, const ProtobufCMessage *request)
 {
-	uint64_t want = ((const Runsm__ClockRequest *)request)->realtime, now;
+	const Runsm__ClockRequest *r = (const Runsm__ClockRequest *)request;
+	uint64_t want = r->realtime, now;
 	Runsm__Empty empty = RUNSM__EMPTY__INIT;
 	struct timespec ts;
 
@@ -227,7 +228,8 @@ static void set_clock(void *cookie, struct ttrpc_call *call, const ProtobufCMess
 	now = (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
 	ts.tv_sec = (time_t)(want / NS_PER_S);
 	ts.tv_nsec = (long)(want % NS_PER_S);
-	if (want > now && want - now > CLOCK_SLACK_NS && clock_settime(CLOCK_REALTIME, &ts) < 0)
+	if ((r->backward || (want > now && want - now > CLOCK_SLACK_NS)) &&
+	    clock_settime(CLOCK_REALTIME, &ts) < 0)
 		ttrpc_fail(call, errno, "set the clock: %s", strerror(errno));
 	else
 		ttrpc_reply(call, &empty.base);

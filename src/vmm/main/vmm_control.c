@@ -13,7 +13,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #define SOCKET_NAME "control.sock"
 #define BACKLOG     64
@@ -108,10 +107,13 @@ static void do_start(void *cookie, struct ttrpc_call *call, const ProtobufCMessa
 
 	if (!check(s, call, ((const Runsm__ContainerRequest *)request)->id))
 		return;
-	if (s->status != RUNSM__STATUS__CREATED)
+	if (s->status != RUNSM__STATUS__CREATED) {
 		ttrpc_fail(call, EINVAL, "container is not in state created");
-	else
-		forward(s, call, "StartContainer", request, started);
+		return;
+	}
+	/* What the guest's kernel read from the clock of its board is up to half a second off. */
+	sandbox_tell_time(s, true);
+	forward(s, call, "StartContainer", request, started);
 }
 
 static void exec_done(void *cookie, const ProtobufCMessage *reply, const struct rsm_error *err)
@@ -381,16 +383,6 @@ static void do_pause(void *cookie, struct ttrpc_call *call, const ProtobufCMessa
  * Of a paused VM without a CPU of its own time stands still, and the container would live in the
  * past. The guest takes the message when it goes on, before anything that is asked of it later.
  */
-static void tell_time(struct sandbox *s)
-{
-	Runsm__ClockRequest request = RUNSM__CLOCK_REQUEST__INIT;
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	request.realtime = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-	(void)sandbox_call_agent(s, "SetClock", &request.base, NULL, NULL);
-}
-
 static void do_resume(void *cookie, struct ttrpc_call *call, const ProtobufCMessage *message)
 {
 	struct sandbox *s = ((struct client *)cookie)->sandbox;
@@ -401,7 +393,7 @@ static void do_resume(void *cookie, struct ttrpc_call *call, const ProtobufCMess
 		ttrpc_fail(call, EINVAL, "container not paused");
 		return;
 	}
-	tell_time(s);
+	sandbox_tell_time(s, false);
 	change(s, call, s->paused_from, machine_resume);
 }
 

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #define DEFAULT_BOOT_MS 60000U
 /* When the agent's connection breaks, the machine's end is the better story, if it comes soon. */
@@ -132,6 +133,17 @@ int sandbox_call_agent(struct sandbox *s, const char *method, const ProtobufCMes
 		return -ENOTCONN;
 	return ttrpc_call_async(s->agent, &runsm__agent__descriptor, method, request, NULL, 0,
 				done ? done : ignore_answer, cookie);
+}
+
+void sandbox_tell_time(struct sandbox *s, bool backward)
+{
+	Runsm__ClockRequest request = RUNSM__CLOCK_REQUEST__INIT;
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	request.realtime = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	request.backward = backward;
+	(void)sandbox_call_agent(s, "SetClock", &request.base, NULL, NULL);
 }
 
 void sandbox_signal_init(struct sandbox *s, int sig)

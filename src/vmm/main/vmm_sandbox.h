@@ -188,6 +188,9 @@ void sandbox_end(struct sandbox *s);
 /* Write @ok or @err to the sync socket, if that has not been done yet. */
 void sandbox_report(struct sandbox *s, const struct rsm_error *err);
 
+/* Tell the guest what time it is; @backward: its clock may be put back */
+void sandbox_tell_time(struct sandbox *s, bool backward);
+
 /* Call a method of the agent's; -ENOTCONN while there is none. */
 int sandbox_call_agent(struct sandbox *s, const char *method, const ProtobufCMessage *request,
 		       ttrpc_done_fn done, void *cookie);
