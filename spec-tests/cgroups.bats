@@ -8,6 +8,12 @@ load helpers.bash
 CG=/sys/fs/cgroup
 
 # Every hierarchy of this host as "MOUNT", one line each
+# other files of tests may be at work in it
+teardown() {
+	ctr_teardown
+	rmdir "$CG"/rsm-test "$CG"/*/rsm-test 2>/dev/null || :
+}
+
 hierarchies() { awk '$(NF-2) ~ /^cgroup2?$/ { print $5 }' /proc/self/mountinfo; }
 
 # of CONTROLLER: the hierarchy that has it, of version 1 or 2
@@ -53,10 +59,6 @@ no_cgroup() {
 	wait_status stopped
 	rt delete "$ID"
 	no_cgroup "/rsm-test/$ID"
-	local dir
-	for dir in $(hierarchies); do
-		rmdir "$dir/rsm-test"
-	done
 }
 
 @test "cgroupsPath: a relative path is below the caller's own cgroups" {

@@ -34,7 +34,7 @@ serve() {
 }
 
 ended() { # pid
-	for _ in $(seq 100); do
+	for _ in $(seq 600); do
 		kill -0 "$1" 2>/dev/null || return 0
 		sleep 0.05
 	done
