@@ -269,6 +269,32 @@ static void binds_become_exports_of_directories_and_single_files(void **state)
 	oci_spec_free(spec);
 }
 
+static void an_overlay_becomes_an_export_that_is_mounted_for_it(void **state)
+{
+	struct oci_spec *spec = parse(
+		"{\"destination\":\"/rw\",\"type\":\"overlay\",\"options\":[\"lowerdir=/a:/b\"]},"
+		"{\"destination\":\"/ro\",\"type\":\"overlay\",\"options\":"
+		"[\"nosuid\",\"lowerdir=c\",\"upperdir=d\",\"workdir=e\",\"ro\"]}",
+		"");
+	struct rsm_error err = RSM_ERROR_INIT;
+	struct arena arena = {0};
+	Runsm__VmConfig *c = NULL;
+
+	assert_int_equal(build(&arena, spec, &c, &err), 0);
+	assert_int_equal(c->n_exports, 3);
+	assert_string_equal(c->exports[0]->overlay, "");
+	assert_string_equal(c->exports[1]->overlay, "lowerdir=/a:/b");
+	assert_string_equal(c->exports[1]->path, dir);
+	assert_true(!c->exports[1]->readonly && c->exports[1]->shared);
+	assert_string_equal(c->exports[2]->overlay, "lowerdir=c,upperdir=d,workdir=e");
+	assert_true(c->exports[2]->readonly);
+	assert_string_equal(c->container->mounts[1]->type, "bind");
+	assert_string_equal(c->container->mounts[1]->export, "m1");
+	assert_string_equal(c->container->mounts[1]->data, "");
+	arena_free(&arena);
+	oci_spec_free(spec);
+}
+
 static void sources_that_no_vm_can_share_are_refused_by_name(void **state)
 {
 	static const struct {
@@ -354,6 +380,9 @@ int main(void)
 						remove_bundle),
 		cmocka_unit_test_setup_teardown(
 			binds_become_exports_of_directories_and_single_files, make_bundle,
+			remove_bundle),
+		cmocka_unit_test_setup_teardown(
+			an_overlay_becomes_an_export_that_is_mounted_for_it, make_bundle,
 			remove_bundle),
 		cmocka_unit_test_setup_teardown(sources_that_no_vm_can_share_are_refused_by_name,
 						make_bundle, remove_bundle),
