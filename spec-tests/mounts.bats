@@ -331,3 +331,15 @@ Connection refused" "$output"
 	matches ',relatime,' "$(options /rel)"
 	matches ',nodiratime,' "$(options /nodir)"
 }
+
+# What people mask a file with: -v /dev/null:/etc/file
+@test "bind: a device of the host that the guest has too is the guest's own" {
+	bundle
+	echo secret >"$BUNDLE/rootfs/etc/masked"
+	cfg '.mounts += [{destination: "/etc/masked", type: "bind", source: "/dev/null", options: ["bind", "ro"]},
+		{destination: "/dev/more", type: "bind", source: "/dev/zero", options: ["bind", "nosuid", "noexec"]}]'
+	sh_args 'cat /etc/masked; stat -c "%F %t:%T" /etc/masked; head -c 3 /dev/more | wc -c; echo x >/dev/more'
+	ctr_run 0
+	is $'character special file 1:3\n3' "$output"
+	is secret "$(cat "$BUNDLE/rootfs/etc/masked")"
+}

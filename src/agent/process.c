@@ -344,6 +344,8 @@ static int open_trees(struct agent *a, struct setup *s, struct rsm_error *err)
 			fd = setup_open_tree(a->exports_fd, m->export, m, err);
 		else if (strcmp(m->type, "scratch") == 0)
 			fd = setup_open_scratch(err);
+		else if (strcmp(m->type, "device") == 0)
+			fd = setup_open_device(m, err);
 		else {
 			s->trees[s->ntrees] = -1;
 			continue;

@@ -83,6 +83,8 @@ int setup_open_tree(int exports_fd, const char *name, const Runsm__Mount *m, str
 int setup_open_scratch(struct rsm_error *err);
 /* Its root directory looks like the one it covers, and is empty; 0 or -errno */
 int setup_dress_scratch(int tree, int covered);
+/* Detached mount of a device's node; Return: mount fd or -errno */
+int setup_open_device(const Runsm__Mount *m, struct rsm_error *err);
 /* MS_* of one mount by its fd; 0 or -errno */
 int setup_mount_flags(int fd, uint64_t ms_flags);
 int setup_root_enter(const struct setup *s, struct rsm_error *err);

@@ -237,7 +237,7 @@ int setup_mounts(const struct setup *s, struct rsm_error *err)
 			ret = remount(m, err);
 		else
 			ret = tree >= 0 ? mount_tree(m, tree, err) : mount_new(m, err);
-		if (ret == 0 && strcmp(m->type, "bind") != 0)
+		if (ret == 0 && strcmp(m->type, "bind") != 0 && strcmp(m->type, "device") != 0)
 			ret = set_attributes(m, err);
 		if (ret == 0)
 			ret = set_propagation(m, err);

@@ -310,6 +310,9 @@ const char *oci_cap_name(unsigned number);
 int oci_rlimit_number(const char *name);
 /* Name of an enum oci_hook_kind as config.json has it; NULL beyond the last. */
 const char *oci_hook_kind_name(size_t kind);
+/* Has each guest the device, meaning the same as on the host, if its kernel has the driver?
+ * @type: S_IFCHR or S_IFBLK */
+bool oci_guest_device(uint32_t type, uint32_t major, uint32_t minor);
 /* The i-th mount option this parser knows, in alphabetical order; NULL beyond the last. */
 const char *oci_mount_option_name(size_t i);
 /* The same for seccomp actions and operators. */

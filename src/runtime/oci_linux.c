@@ -65,11 +65,11 @@ static const struct oci_field device_fields[] = {
 };
 #undef AT
 
-static bool known_in_guest(const struct oci_device *d)
+bool oci_guest_device(uint32_t type, uint32_t major, uint32_t minor)
 {
 	for (size_t i = 0; i < RSM_ARRAY_SIZE(guest_devices); i++)
-		if (d->type == guest_devices[i].type && d->major == guest_devices[i].major &&
-		    (d->minor == guest_devices[i].minor || guest_devices[i].minor == ANY_MINOR))
+		if (type == guest_devices[i].type && major == guest_devices[i].major &&
+		    (minor == guest_devices[i].minor || guest_devices[i].minor == ANY_MINOR))
 			return true;
 	return false;
 }
@@ -143,7 +143,7 @@ int oci_check_devices(struct oci_parser *p, struct oci_linux *l)
 	for (size_t i = 0; i < l->n_devices; i++) {
 		struct oci_device *d = &l->devices[i];
 
-		if (d->type == S_IFIFO || known_in_guest(d)) {
+		if (d->type == S_IFIFO || oci_guest_device(d->type, d->major, d->minor)) {
 			d->optional = privileged;
 			l->devices[kept++] = *d;
 		} else if (!privileged) {

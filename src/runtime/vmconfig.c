@@ -18,6 +18,7 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 
 #define DEFAULT_CPU_PERIOD 100000 /* µs; the kernel's */
@@ -166,6 +167,30 @@ static bool readonly_on_top(const struct oci_mount *om, const char *path)
 	       !(om->rec_set & MOUNT_ATTR_RDONLY) && has_mounts_below(path);
 }
 
+/* A node of the host for a device that the guest has as well: it is the guest's that is mounted. */
+static bool is_guest_device(const struct stat *st)
+{
+	return (S_ISCHR(st->st_mode) || S_ISBLK(st->st_mode)) &&
+	       oci_guest_device(st->st_mode & S_IFMT, major(st->st_rdev), minor(st->st_rdev));
+}
+
+static int add_device_bind(struct arena *a, const struct stat *st, Runsm__Mount *m)
+{
+	Runsm__Device *d = arena_alloc(a, 1, sizeof(*d));
+
+	if (!d)
+		return -ENOMEM;
+	runsm__device__init(d);
+	d->type = st->st_mode & S_IFMT;
+	d->major = major(st->st_rdev);
+	d->minor = minor(st->st_rdev);
+	d->mode = st->st_mode & 07777;
+	m->type = PB("device");
+	m->device = d;
+	m->is_file = true;
+	return 0;
+}
+
 static int add_bind(struct arena *a, const struct vm_request *req, size_t i, Runsm__Mount *m,
 		    Runsm__VmConfig *config, struct rsm_error *err)
 {
@@ -184,6 +209,8 @@ static int add_bind(struct arena *a, const struct vm_request *req, size_t i, Run
 		add_cgroup_bind(req->spec, i, m);
 		return 0;
 	}
+	if (is_guest_device(&st))
+		return add_device_bind(a, &st, m);
 	ret = check_source(i, path, st.st_mode, err);
 	if (ret < 0)
 		return ret;

@@ -10,6 +10,7 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/un.h>
 
 /* A bundle directory of its own for each test. */
@@ -302,13 +303,15 @@ static void sources_that_no_vm_can_share_are_refused_by_name(void **state)
 	} cases[] = {
 		{"nowhere", "mounts[0].source: 'nowhere': "},
 		{"socket", "mounts[0].source: '"},
-		{"/dev/null", "mounts[0].source: '/dev/null' is a device"},
+		{"hardware", "mounts[0].source: '"},
 	};
 	struct sockaddr_un addr = {.sun_family = AF_UNIX, .sun_path = "socket"};
 	int sock = socket(AF_UNIX, SOCK_STREAM, 0);
 
 	assert_int_equal(bind(sock, (struct sockaddr *)&addr, sizeof(addr)), 0);
 	close(sock);
+	if (mknod("hardware", S_IFBLK | 0600, makedev(8, 0)) < 0)
+		skip(); /* only root may */
 	for (size_t i = 0; i < RSM_ARRAY_SIZE(cases); i++) {
 		struct rsm_error err = RSM_ERROR_INIT;
 		struct arena arena = {0};

@@ -52,7 +52,7 @@ static int make_view(const struct sandbox *s, struct jail_mount **mounts, struct
 	for (size_t i = 0; i < c->n_mounts; i++) {
 		const Runsm__Mount *from = c->mounts[i];
 
-		if (strcmp(from->type, "remount") == 0)
+		if (strcmp(from->type, "remount") == 0 || strcmp(from->type, "device") == 0)
 			continue;
 		m[view->n++] = (struct jail_mount){
 			.destination = from->destination,
