@@ -265,3 +265,47 @@ refused() {
 	rtx 0 delete --force "$ID"
 	nothing_left
 }
+
+# However little room there is: create fails by the name of what it could not write, or works.
+@test "a full disk under the state directory: create fails cleanly, and works once there is room" {
+	runsm_only
+	local pages status=1
+	bundle
+	args sleep 1000
+	mkdir "$T/small"
+	mount -t tmpfs -o size=256k tmpfs "$T/small"
+	OUR_MOUNTS+=("$T/small")
+	ROOT=$T/small/root
+	mkdir "$ROOT"
+	for pages in 0 1 2 3 4 8 16; do
+		rm -f "$T/small/filler"
+		dd if=/dev/zero of="$T/small/filler" bs=4096 2>/dev/null || :
+		truncate -s -$((pages * 4096)) "$T/small/filler"
+		status=0
+		rt create --bundle "$BUNDLE" "$ID" </dev/null >"$T/out" 2>"$T/err" || status=$?
+		[ "$status" != 0 ] || break
+		matches 'No space left on device' "$(cat "$T/err")"
+		nothing_left
+	done
+	is 0 "$status"
+	[ "$pages" -gt 0 ]
+	# what there is can be used, and deleted, on a full disk
+	dd if=/dev/zero of="$T/small/more" bs=4096 2>/dev/null || :
+	rtx 0 start "$ID"
+	in_ctr true
+	rtx 0 kill "$ID" KILL
+	wait_status stopped
+	rtx 0 delete "$ID"
+	nothing_left
+	umount "$T/small"
+	OUR_MOUNTS=()
+}
+
+@test "a mount source that vanishes during create is named, and nothing is left" {
+	bundle
+	mkdir "$T/src"
+	cfg '.mounts += [{destination: "/mnt", type: "bind", source: $src, options: ["rbind"]}] |
+		.hooks.createRuntime = [{path: "/bin/rmdir", args: ["rmdir", $src]}]' --arg src "$T/src"
+	fails 1 "$T/src.*[Nn]o such file or directory" create --bundle "$BUNDLE" "$ID"
+	nothing_left
+}
