@@ -151,7 +151,7 @@ poke() { printf "$2" | dd of="$T/guest/kernel" bs=1 seek="$1" conv=notrunc statu
 @test "more memory than a VM can have" {
 	need_kvm
 	local bytes
-	for bytes in 9223372036854771712 4398048608256; do
+	for bytes in 9223372036854767616 4398048608256; do
 		cfg ".linux.resources.memory.limit = $bytes"
 		refused 'linux\.resources\.memory\.limit.*MiB'
 	done
