@@ -339,8 +339,8 @@ in_unit() {
 	in_box mv /run/systemd/private /run/systemd/private.away
 	ctr_up
 	in_unit
-	rt update --pids-limit 50 "$ID"
-	is $((50 + 256 + $(nproc))) "$(in_box busctl get-property org.freedesktop.systemd1 \
+	rt update --pids-limit 1500 "$ID"
+	is 1500 "$(in_box busctl get-property org.freedesktop.systemd1 \
 		"$(in_box busctl call org.freedesktop.systemd1 /org/freedesktop/systemd1 \
 			org.freedesktop.systemd1.Manager GetUnit s "$UNIT" | cut -d '"' -f 2)" \
 		org.freedesktop.systemd1.Scope TasksMax | cut -d ' ' -f 2)"
@@ -367,7 +367,7 @@ as_games() {
 	(cd "$BUNDLE" && rm config.json && "$REAL" spec --rootless &&
 		jq '.process.terminal = false | .root.readonly = false | .process.args = ["sleep", "1000"] |
 			.linux.uidMappings[0].hostID = 5 | .linux.gidMappings[0].hostID = 60 |
-			.linux.cgroupsPath = $p | .linux.resources.pids.limit = 100' \
+			.linux.cgroupsPath = $p | .linux.resources.pids.limit = 1200' \
 			--arg p ":pre:$ID" config.json >new && mv new config.json)
 	chown -R $GAMES:60 "$BUNDLE"
 	chmod 755 "$BATS_RUN_TMPDIR" "$BATS_RUN_TMPDIR/test" "$T"
@@ -377,7 +377,7 @@ as_games() {
 		in_box find /sys/fs/cgroup -name "$UNIT" >"$T/cg"
 		matches '/system.slice/user-manager.service/user.slice/pre-[^/]*$' "$(cat "$T/cg")"
 		[ -n "$(in_box cat "$(cat "$T/cg")/cgroup.procs")" ]
-		is 357 "$(as_games systemctl --user show --value -p TasksMax "$UNIT")"
+		is 1200 "$(as_games systemctl --user show --value -p TasksMax "$UNIT")"
 		as_games "$REAL" delete -f "$ID"
 		is "" "$(cg)"
 	done
