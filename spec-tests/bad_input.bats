@@ -91,6 +91,7 @@ refused() {
 	nothing_left
 }
 
+# bats test_tags=once
 @test "unknown members are ignored, whatever they hold" {
 	bundle
 	# spec: config.md#extensibility
@@ -267,6 +268,7 @@ refused() {
 }
 
 # However little room there is: create fails by the name of what it could not write, or works.
+# bats test_tags=once
 @test "a full disk under the state directory: create fails cleanly, and works once there is room" {
 	runsm_only
 	local pages status=1
@@ -301,6 +303,7 @@ refused() {
 	OUR_MOUNTS=()
 }
 
+# bats test_tags=once
 @test "a mount source that vanishes during create is named, and nothing is left" {
 	bundle
 	mkdir "$T/src"

@@ -68,6 +68,7 @@ load helpers
 }
 
 # exec itself fails after every check has passed: a script whose interpreter is missing
+# bats test_tags=once
 @test "a script without its interpreter fails to start" {
 	bundle
 	printf '#!/no/such/shell\n' >"$BUNDLE/rootfs/script"
@@ -79,6 +80,7 @@ load helpers
 	nothing_left
 }
 
+# bats test_tags=once
 @test "the program is looked up in the PATH of its own environment, relative to its cwd" {
 	bundle
 	mkdir "$BUNDLE/rootfs/opt"

@@ -40,6 +40,7 @@ mount_with() {
 	has idle "$output"
 }
 
+# bats test_tags=once
 @test "process.scheduler: SCHED_DEADLINE" {
 	runsm_only
 	bundle debian
@@ -66,6 +67,7 @@ mount_with() {
 	matches 'process\.execCPUAffinity\.final: the VM has none of these CPUs' "$stderr"
 }
 
+# bats test_tags=once
 @test "linux.personality: a 32-bit machine" {
 	runsm_only
 	bundle
@@ -77,6 +79,7 @@ mount_with() {
 	is 00000008 "$output"
 }
 
+# bats test_tags=once
 @test "oomScoreAdj below zero, though the caller may not" {
 	runsm_only
 	bundle
@@ -130,6 +133,7 @@ x
 	matches '/dev/pts/' "$output"
 }
 
+# bats test_tags=once
 @test "a user namespace does not stand in the way of limits and priorities" {
 	runsm_only
 	bundle debian
@@ -179,6 +183,7 @@ x
 # propagation PATH: what /proc/self/mountinfo, in $output, says of it
 propagation() { awk -v d="$1" '$5 == d {print $7}' <<<"$output" | tail -n 1; }
 
+# bats test_tags=once
 @test "linux.rootfsPropagation" {
 	bundle
 	local want value
@@ -191,6 +196,7 @@ propagation() { awk -v d="$1" '$5 == d {print $7}' <<<"$output" | tail -n 1; }
 	done
 }
 
+# bats test_tags=once
 @test "propagation options of mounts" {
 	bundle
 	mkdir "$T/vol"
@@ -206,6 +212,7 @@ propagation() { awk -v d="$1" '$5 == d {print $7}' <<<"$output" | tail -n 1; }
 	matches '^shared:' "$(propagation /rshared)"
 }
 
+# bats test_tags=once
 @test "rro, rnoexec and the like hold for what is mounted below, too" {
 	bundle
 	mkdir -p "$T/vol/sub"
@@ -223,6 +230,7 @@ propagation() { awk -v d="$1" '$5 == d {print $7}' <<<"$output" | tail -n 1; }
 	is 2 "$(grep -c 'Permission denied' <<<"$output")"
 }
 
+# bats test_tags=once
 @test "tmpcopyup: a tmpfs begins with what the image has there" {
 	bundle
 	mkdir -p "$BUNDLE/rootfs/data/deep"
@@ -241,6 +249,7 @@ tmpfs" "$output"
 	is image "$(cat "$BUNDLE/rootfs/data/deep/file")"
 }
 
+# bats test_tags=once
 @test "remount changes what an earlier entry mounted" {
 	bundle
 	mount_with /t tmpfs tmpfs size=1m
@@ -254,6 +263,7 @@ tmpfs" "$output"
 	has wrote "$output"
 }
 
+# bats test_tags=once
 @test "z and Z are the caller's business" {
 	bundle
 	mkdir "$T/vol"
@@ -318,6 +328,7 @@ f" "$output"
 
 # ---------------------------------------------------------------- sysctl, seccomp, the rest
 
+# bats test_tags=once
 @test "linux.sysctl, with dots or slashes" {
 	bundle
 	cfg '.linux.sysctl = {"net.ipv4.ip_forward": "1", "net/ipv4/ip_default_ttl": "33",
@@ -393,6 +404,7 @@ f" "$output"
 	nothing_left
 }
 
+# bats test_tags=once
 @test "apparmorProfile, selinuxLabel and mountLabel are for processes of the host" {
 	runsm_only
 	bundle
@@ -403,6 +415,7 @@ f" "$output"
 	is ran "$output"
 }
 
+# bats test_tags=once
 @test "annotations are in the state" {
 	bundle
 	cfg '.annotations = {"com.example.one": "1", "org.example/two": "zwei \u00e9"}'

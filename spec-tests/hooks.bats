@@ -47,6 +47,7 @@ state_of() { jq -r "$2" "$LOG.$1"; }
 	is "prestart createRuntime createContainer poststart poststop" "$(xargs <"$LOG")"
 }
 
+# bats test_tags=once
 @test "run and delete --force run them too" {
 	record_all
 	args true
@@ -92,6 +93,7 @@ state_of() { jq -r "$2" "$LOG.$1"; }
 	is null "$(state_of poststop .pid)"
 }
 
+# bats test_tags=once
 @test "path, args and env are exactly as given" {
 	local env
 	hook createRuntime "tr '\\0' '\\n' </proc/\$\$/cmdline >$LOG.cmdline; tr '\\0' '\\n' </proc/\$\$/environ >$LOG.env" \
@@ -118,6 +120,7 @@ state_of() { jq -r "$2" "$LOG.$1"; }
 	has "OF=process" "$(cat "$BUNDLE/rootfs/inherited")"
 }
 
+# bats test_tags=once
 @test "hooks of a kind run in the order they are listed" {
 	local i
 	for i in 1 2 3; do
@@ -131,6 +134,7 @@ state_of() { jq -r "$2" "$LOG.$1"; }
 	is "1 2 3" "$(xargs <"$BUNDLE/rootfs/order")"
 }
 
+# bats test_tags=once
 @test "the working directory is the bundle, and stdin ends" {
 	hook createRuntime "pwd >$LOG; cat >/dev/null; echo end >>$LOG"
 	args true
@@ -174,6 +178,7 @@ state_of() { jq -r "$2" "$LOG.$1"; }
 	is "1 1000 /home/tester inside" "$(xargs <<<"$output")"
 }
 
+# bats test_tags=once
 @test "a hook of create that fails: its words, nothing left, poststop hooks run" {
 	local kind
 	hook poststop "echo poststop >>$LOG"
@@ -231,6 +236,7 @@ state_of() { jq -r "$2" "$LOG.$1"; }
 	rt delete --force "$ID"
 }
 
+# bats test_tags=once
 @test "a hook that does not exist or cannot be executed" {
 	local kind
 	for kind in createRuntime startContainer; do
@@ -244,6 +250,7 @@ state_of() { jq -r "$2" "$LOG.$1"; }
 	done
 }
 
+# bats test_tags=once
 @test "a hook past its timeout is killed with all its children" {
 	need is_runsm -- "runc waits for the children that hold the hook's output"
 	hook createRuntime "setsid sleep 1001 & (sleep 1002 &) ; sleep 1003" '{timeout: 1}'
@@ -257,6 +264,7 @@ state_of() { jq -r "$2" "$LOG.$1"; }
 	nothing_left
 }
 
+# bats test_tags=once
 @test "a poststart hook that fails is logged, and the rest go on" {
 	runsm_only # runc stops the container
 	hook poststart 'echo oh >&2; exit 4'
@@ -268,6 +276,7 @@ state_of() { jq -r "$2" "$LOG.$1"; }
 	status_is running
 }
 
+# bats test_tags=once
 @test "a poststop hook that fails is logged, and the container is gone" {
 	hook poststop 'exit 4'
 	hook poststop "echo second >>$LOG"
@@ -278,6 +287,7 @@ state_of() { jq -r "$2" "$LOG.$1"; }
 	nothing_left
 }
 
+# bats test_tags=once
 @test "poststop hooks see the container gone" {
 	hook poststop "$RUNTIME --root $ROOT state $ID >$LOG 2>&1; echo \$? >>$LOG"
 	ctr_up
@@ -286,6 +296,7 @@ state_of() { jq -r "$2" "$LOG.$1"; }
 	is 1 "$(tail -n 1 "$LOG")"
 }
 
+# bats test_tags=once
 @test "state during a hook of create says creating" {
 	runsm_only
 	hook createRuntime "$RUNTIME --root $ROOT state $ID >$LOG"
@@ -333,6 +344,7 @@ state_of() { jq -r "$2" "$LOG.$1"; }
 	nothing_left
 }
 
+# bats test_tags=once
 @test "a daemon that a hook leaves behind is not killed" {
 	hook createRuntime "sleep 1001 >/dev/null 2>&1 </dev/null & echo \$! >$LOG"
 	args true

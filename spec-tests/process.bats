@@ -87,6 +87,7 @@ section() { awk -v n="== $1" '$0 == n {on = 1; next} /^== / {on = 0} on' <<<"$2"
 	is "100000 50000" "$output"
 }
 
+# bats test_tags=once
 @test "HOME comes from the user's entry in /etc/passwd when the environment has none" {
 	bundle
 	sh_args 'echo $HOME'
@@ -115,6 +116,7 @@ section() { awk -v n="== $1" '$0 == n {on = 1; next} /^== / {on = 0} on' <<<"$2"
 		'$t > $a - 0.3 and $t < $b + 0.3'
 }
 
+# bats test_tags=once
 @test "the umask defaults to 022" {
 	bundle
 	sh_args 'umask'
@@ -122,6 +124,7 @@ section() { awk -v n="== $1" '$0 == n {on = 1; next} /^== / {on = 0} on' <<<"$2"
 	is 0022 "$output"
 }
 
+# bats test_tags=once
 @test "a cwd that is a file, or a relative one, is refused" {
 	bundle
 	touch "$BUNDLE/rootfs/file"
@@ -134,6 +137,7 @@ section() { awk -v n="== $1" '$0 == n {on = 1; next} /^== / {on = 0} on' <<<"$2"
 	nothing_left
 }
 
+# bats test_tags=once
 @test "a container without a terminal has none" {
 	bundle
 	sh_args 'test -t 0 || test -t 1 || test -t 2 || echo no tty; cat /dev/tty; ls /dev/console'
@@ -143,6 +147,7 @@ section() { awk -v n="== $1" '$0 == n {on = 1; next} /^== / {on = 0} on' <<<"$2"
 	matches '/dev/console' "$stderr"
 }
 
+# bats test_tags=once
 @test "the process is the leader of its own session" {
 	bundle
 	sh_args 'cut -d" " -f1,5,6 /proc/1/stat'

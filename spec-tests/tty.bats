@@ -126,6 +126,7 @@ tty_bundle() {
 }
 
 # As runc: of the caller's streams any one can be the terminal.
+# bats test_tags=once
 @test "a terminal shows its output on stdout, and takes its input from stdin" {
 	tty_bundle
 	sh_args 'test -t 0 && test -t 1 && echo tty; read a; echo "got <$a>"; stty size'
@@ -220,6 +221,7 @@ tty_bundle() {
 }
 
 # A caller that reads the output to its end, as a shell's $(…) does, must not wait for the container.
+# bats test_tags=once
 @test "create --debug with a console socket: nothing keeps its output open" {
 	tty_bundle
 	listen
@@ -231,6 +233,7 @@ tty_bundle() {
 }
 
 # A person at a shell: ^Z, bg, fg, ^C, ^D.
+# bats test_tags=once
 @test "job control: a shell stops, continues and interrupts its jobs" {
 	tty_bundle
 	cfg '.process.env += ["PS1=prompt> ", "TERM=dumb"]'
