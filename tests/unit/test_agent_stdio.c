@@ -226,8 +226,8 @@ static void exit_of_exec_is_not_told_before_its_extra_fds_are_drained(void **sta
 	rig_spec(&s, "c", "exec sleep 1000");
 	assert_int_equal(rig_create(r, &s), 0);
 	assert_int_equal(rig_start(r, "c"), 0);
-	/* More than the socket between us holds, and less than that and the pipe. */
-	rig_spec(&x, "c", "dd if=/dev/zero bs=1000 count=240 2>&- >&5; echo done >&2");
+	/* More than the socket between us holds, and less than the pipe. */
+	rig_spec(&x, "c", "dd if=/dev/zero bs=1000 count=60 2>&- >&5; echo done >&2");
 	add_one_way_fds(r, &x.io, extra, list);
 	x.io.stdin_port = 0;
 	rig_listen(r, 2);
@@ -246,7 +246,7 @@ static void exit_of_exec_is_not_told_before_its_extra_fds_are_drained(void **sta
 	r->ports[7].stalled = false;
 	assert_int_equal(rsm_source_set_events(r->ports[7].source, EPOLLIN), 0);
 	rig_wait_end(r, 7);
-	assert_int_equal(r->ports[7].got.len, 240000);
+	assert_int_equal(r->ports[7].got.len, 60000);
 	while (answers == 0)
 		assert_int_equal(rsm_loop_once(r->loop, 100), 0);
 }
