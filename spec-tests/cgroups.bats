@@ -140,3 +140,24 @@ no_cgroup() {
 	cfg '.linux.cgroupsPath = "/a/../../b"'
 	fails 1 "linux.cgroupsPath: .*'\.\.'" create --bundle "$BUNDLE" "$ID"
 }
+
+# Nothing that is placed in it would run: create must not wait for that.
+@test "cgroup: one that is frozen is refused" {
+	local dir freeze frozen thawed
+	bundle
+	cfg '.linux.cgroupsPath = $p' --arg p "/rsm-test/$ID"
+	if [ -d $CG/freezer ]; then
+		dir=$CG/freezer/rsm-test/$ID freeze=freezer.state frozen=FROZEN thawed=THAWED
+	else
+		dir=$CG/rsm-test/$ID freeze=cgroup.freeze frozen=1 thawed=0
+	fi
+	mkdir -p "$dir"
+	echo $frozen >"$dir/$freeze"
+	fails 1 "container's cgroup unexpectedly frozen" create --bundle "$BUNDLE" "$ID"
+	# it is somebody else's, and stays as it is
+	matches "$frozen|FREEZING" "$(cat "$dir/$freeze")"
+	echo $thawed >"$dir/$freeze"
+	ctr_create
+	rt delete -f "$ID"
+	no_cgroup "/rsm-test/$ID"
+}

@@ -172,6 +172,31 @@ static bool has_processes(const struct cgroup_dir *d)
 	return rsm_read_file_at(d->fd, "cgroup.procs", PROC_FILE_MAX, &text, NULL) == 0 && text[0];
 }
 
+/* Who is placed in a frozen cgroup does not run, and a create would wait for it for ever. */
+static bool is_frozen(const struct cgroup_dir *d)
+{
+	_cleanup_free_ char *v1 = NULL, *v2 = NULL;
+
+	if (rsm_read_file_at(d->fd, "freezer.state", 64, &v1, NULL) == 0)
+		return strncmp(v1, "THAWED", 6) != 0;
+	return rsm_read_file_at(d->fd, "cgroup.freeze", 64, &v2, NULL) == 0 && v2[0] == '1';
+}
+
+/* It was there before, and stays: the directories from @i on are none of ours. */
+static int refuse_frozen(struct cgroup *cg, size_t i, int statefd, struct rsm_error *err)
+{
+	size_t n = cg->ndirs;
+
+	(void)rsm_fail(err, EBUSY,
+		       "linux.cgroupsPath: container's cgroup unexpectedly frozen: thaw '%s%s', or "
+		       "name another",
+		       cg->dirs[i].mount, cg->dirs[i].path);
+	cg->ndirs = i;
+	(void)cgroup_save(cg, statefd, NULL);
+	cg->ndirs = n;
+	return -EBUSY;
+}
+
 static bool no_permission(int error)
 {
 	return error == -EACCES || error == -EPERM || error == -EROFS;
@@ -194,6 +219,8 @@ int cgroup_make(struct cgroup *cg, int statefd, bool asked_for, struct rsm_error
 		if (ret < 0)
 			return rsm_fail_errno(err, ret, "make the cgroup '%s%s'", d->mount,
 					      d->path);
+		if (!made && is_frozen(d))
+			return refuse_frozen(cg, i, statefd, err);
 		/* a unit's was made for the VMM, which is in it */
 		d->shared = !cg->unit && !made && has_processes(d);
 		shared |= d->shared;
