@@ -46,8 +46,8 @@ static bool has_driver(const Runsm__Device *d, const char *devices, const char *
 
 int drivers_check(Runsm__CreateContainerRequest *r, struct rsm_error *err)
 {
-	size_t kept = 0;
 	_cleanup_free_ char *devices = NULL, *misc = NULL;
+	size_t kept = 0;
 	int ret;
 
 	if (r->n_devices == 0)
@@ -58,18 +58,21 @@ int drivers_check(Runsm__CreateContainerRequest *r, struct rsm_error *err)
 	if (ret < 0)
 		return rsm_fail_errno(err, ret, "read the guest's list of drivers");
 	for (size_t i = 0; i < r->n_devices; i++) {
-		Runsm__Device *d = r->devices[i];
+		const Runsm__Device *d = r->devices[i];
 
-		if (has_driver(d, devices, misc))
-			r->devices[kept++] = d;
-		else if (d->optional)
-			runsm__device__free_unpacked(d, NULL);
-		else
+		if (!has_driver(d, devices, misc) && !d->optional)
 			return rsm_fail(err, ENODEV,
 					"linux.devices[%zu]: %s (%c %u:%u): the guest's kernel has "
 					"no driver for it",
 					i, d->path, d->type == S_IFBLK ? 'b' : 'c', d->major,
 					d->minor);
+	}
+	/* nothing fails any more: the request may be changed */
+	for (size_t i = 0; i < r->n_devices; i++) {
+		if (has_driver(r->devices[i], devices, misc))
+			r->devices[kept++] = r->devices[i];
+		else
+			runsm__device__free_unpacked(r->devices[i], NULL);
 	}
 	r->n_devices = kept;
 	return 0;
